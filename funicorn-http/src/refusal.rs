@@ -1,0 +1,88 @@
+//! Why is a request turned away? The peer's fault as a value, with its status in one exhaustive match.
+
+/// A request that is not handed to the application. The connection closes after the answer, since what follows
+/// on it can no longer be trusted (RFC 9112 §2.2, §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request line is not `method SP target SP version` (RFC 9112 §3).
+    #[error("the request line is malformed")]
+    RequestLine,
+    /// The target is in no form that the method allows (RFC 9112 §3.2).
+    #[error("the request target is malformed")]
+    Target,
+    /// The path holds `%00`, which no resource can mean and much code stumbles over.
+    #[error("the path contains %00")]
+    NulInPath,
+    /// A header line is malformed, folded or holds forbidden bytes (RFC 9112 §5, RFC 9110 §5.5).
+    #[error("a header line is malformed")]
+    Header,
+    /// A line ends in a bare LF, or a CR stands alone (RFC 9112 §2.2).
+    #[error("a line does not end in CRLF")]
+    LineEnding,
+    /// `Host` is missing, repeated or malformed (RFC 9112 §3.2).
+    #[error("the Host header is missing, repeated or malformed")]
+    Host,
+    /// `Content-Length` is repeated or not a plain decimal number (RFC 9112 §6.3).
+    #[error("the Content-Length header is malformed or repeated")]
+    ContentLength,
+    /// `Transfer-Encoding` with `Content-Length`, in HTTP/1.0, or not exactly one final `chunked` (RFC 9112 §6.1).
+    #[error("the Transfer-Encoding header is not allowed here")]
+    TransferEncoding,
+    /// A transfer coding that this server does not know (RFC 9112 §6.1).
+    #[error("the transfer coding is not implemented")]
+    UnknownCoding,
+    /// A chunk header, a chunk's end or a trailer is malformed (RFC 9112 §7.1).
+    #[error("the chunked body is malformed")]
+    Chunk,
+    /// The body is past [`Limits::body`](crate::Limits::body).
+    #[error("the body is too large")]
+    BodyTooLarge,
+    /// The request line is past [`Limits::request_line`](crate::Limits::request_line).
+    #[error("the request line is too long")]
+    RequestLineTooLong,
+    /// The head or the trailers are past a limit.
+    #[error("the header section is too large")]
+    HeadTooLarge,
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    #[error("the expectation cannot be met")]
+    Expectation,
+    /// The method asks for something that this server never does: CONNECT (RFC 9110 §9.3.6).
+    #[error("the method is not implemented")]
+    Method,
+    /// Not HTTP/1.0 or HTTP/1.1 (RFC 9110 §15.6.6).
+    #[error("the HTTP version is not supported")]
+    Version,
+    /// The request did not arrive in time (RFC 9110 §15.5.9).
+    #[error("the request did not arrive in time")]
+    Timeout,
+    /// The server cannot take the request now, for instance because a disk is full.
+    #[error("the server cannot take the request now")]
+    Unavailable,
+}
+
+impl Refusal {
+    /// The status code and reason phrase of the answer.
+    #[must_use]
+    pub fn status(self) -> (u16, &'static str) {
+        match self {
+            Self::RequestLine
+            | Self::Target
+            | Self::NulInPath
+            | Self::Header
+            | Self::LineEnding
+            | Self::Host
+            | Self::ContentLength
+            | Self::TransferEncoding
+            | Self::Chunk => (400, "Bad Request"),
+            Self::Timeout => (408, "Request Timeout"),
+            Self::BodyTooLarge => (413, "Content Too Large"),
+            Self::RequestLineTooLong => (414, "URI Too Long"),
+            Self::Expectation => (417, "Expectation Failed"),
+            Self::HeadTooLarge => (431, "Request Header Fields Too Large"),
+            Self::UnknownCoding | Self::Method => (501, "Not Implemented"),
+            Self::Unavailable => (503, "Service Unavailable"),
+            Self::Version => (505, "HTTP Version Not Supported"),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! How do signals reach a loop that sleeps? A handler counts them and makes a descriptor readable.
+//!
+//! Handlers and an eventfd rather than signalfd: that one needs the signals blocked, and the mask would be inherited by
+//! every program that the application starts.
+#![allow(unsafe_code, reason = "sigaction, and a handler that may only use what is async-signal-safe")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// The signals that are handled. CHLD belongs to the supervisor; a worker leaves it alone.
+const HANDLED: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGCHLD];
+
+/// How often each of [`HANDLED`] has come since the last look.
+static COUNTS: [AtomicU32; HANDLED.len()] = [const { AtomicU32::new(0) }; HANDLED.len()];
+
+/// The eventfd that the handler writes to; -1 while no handlers are installed.
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+/// The handlers of this process. Dropped, the signals do what they did before.
+#[derive(Debug)]
+pub struct Signals {
+    wake: OwnedFd,
+    before: Before,
+}
+
+/// What has arrived since the last [`Signals::take`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// How many TERM.
+    pub term: u32,
+    /// How many INT.
+    pub int: u32,
+    /// How many QUIT.
+    pub quit: u32,
+    /// Whether a child process has ended.
+    pub child: bool,
+}
+
+impl Arrived {
+    /// How many signals that ask to stop.
+    #[must_use]
+    pub fn stops(&self) -> u32 {
+        self.term + self.int + self.quit
+    }
+}
+
+impl Signals {
+    /// Installs handlers for TERM, INT and QUIT, and for CHLD if `children`.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when they are installed already (signals belong to the process, so there can be one of these
+    /// only); else what the system says.
+    pub fn install(children: bool) -> io::Result<Self> {
+        let wake = new_wake()?;
+        if WAKE.compare_exchange(-1, wake.as_raw_fd(), Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "signal handlers are installed already",
+            ));
+        }
+        let mut before = Before::default();
+        for (index, &signal) in HANDLED.iter().enumerate() {
+            COUNTS[index].store(0, Ordering::SeqCst);
+            if signal != libc::SIGCHLD || children {
+                before.0[index] = Some(set_action(signal, &action(on_signal as *const () as usize)));
+            }
+        }
+        Ok(Self { wake, before })
+    }
+
+    /// What has arrived; makes the descriptor unreadable.
+    #[must_use]
+    pub fn take(&self) -> Arrived {
+        drain(self.wake.as_fd());
+        let [term, int, quit, child] =
+            [0, 1, 2, 3].map(|index: usize| COUNTS[index].swap(0, Ordering::SeqCst));
+        Arrived { term, int, quit, child: child > 0 }
+    }
+
+    /// Makes the handlers this process's own after a fork: no signal of the parent counts, and what wakes one of them
+    /// does not wake the other. CHLD goes back to its default.
+    ///
+    /// # Errors
+    /// When there is no room for another descriptor.
+    pub fn renew_after_fork(&mut self) -> io::Result<()> {
+        let wake = new_wake()?;
+        WAKE.store(wake.as_raw_fd(), Ordering::SeqCst);
+        self.wake = wake;
+        for (index, &signal) in HANDLED.iter().enumerate() {
+            COUNTS[index].store(0, Ordering::SeqCst);
+            if signal == libc::SIGCHLD && self.before.0[index].take().is_some() {
+                set_action(signal, &action(libc::SIG_DFL));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Signals {
+    /// Readable while there is something to take.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (index, &signal) in HANDLED.iter().enumerate() {
+            if let Some(before) = &self.before.0[index] {
+                if is_ours(signal) {
+                    set_action(signal, before);
+                }
+            }
+        }
+        WAKE.store(-1, Ordering::SeqCst);
+    }
+}
+
+/// Puts our signals back to their defaults, where the application has not put handlers of its own. Async-signal-safe:
+/// it is called in a child that the application has forked.
+pub(crate) fn reset_in_forked_child() {
+    WAKE.store(-1, Ordering::SeqCst);
+    for signal in HANDLED {
+        if is_ours(signal) {
+            set_action(signal, &action(libc::SIG_DFL));
+        }
+    }
+}
+
+/// Blocks every signal in this thread until it is dropped, in both processes if there is a fork in between.
+pub(crate) struct Blocked {
+    before: libc::sigset_t,
+}
+
+impl Blocked {
+    pub(crate) fn new() -> Self {
+        let mut all = MaybeUninit::uninit();
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: both sets are written before they are read; pthread_sigmask cannot fail with a valid `how`.
+        let before = unsafe {
+            libc::sigfillset(all.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            before.assume_init()
+        };
+        Self { before }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: `before` is the mask that pthread_sigmask gave us.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
+    }
+}
+
+/// Does what a handler may do: count, write(2), leave errno as it was.
+extern "C" fn on_signal(signal: libc::c_int) {
+    if let Some(index) = HANDLED.iter().position(|&handled| handled == signal) {
+        COUNTS[index].fetch_add(1, Ordering::SeqCst);
+    }
+    let wake = WAKE.load(Ordering::SeqCst);
+    if wake < 0 {
+        return;
+    }
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: errno belongs to this thread; write(2) reads 8 bytes of a live array. A full eventfd is readable anyway.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::write(wake, one.as_ptr().cast(), one.len());
+        *libc::__errno_location() = errno;
+    }
+}
+
+#[derive(Default)]
+struct Before([Option<libc::sigaction>; HANDLED.len()]);
+
+impl std::fmt::Debug for Before {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Before")
+    }
+}
+
+fn action(handler: usize) -> libc::sigaction {
+    // SAFETY: all zeroes is a valid sigaction: an empty mask, no flags, the default handler.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler;
+    // Neither the server nor the application has to expect EINTR because of us.
+    action.sa_flags = libc::SA_RESTART;
+    action
+}
+
+fn set_action(signal: i32, action: &libc::sigaction) -> libc::sigaction {
+    let mut before = MaybeUninit::zeroed();
+    // SAFETY: `action` is whole and its handler async-signal-safe; `before` is zeroed, which is valid should the call fail.
+    unsafe {
+        libc::sigaction(signal, action, before.as_mut_ptr());
+        before.assume_init()
+    }
+}
+
+fn is_ours(signal: i32) -> bool {
+    let mut current = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action the call only writes `current`, which is valid as zeroes too.
+    let current = unsafe {
+        libc::sigaction(signal, ptr::null(), current.as_mut_ptr());
+        current.assume_init()
+    };
+    current.sa_sigaction == on_signal as *const () as usize
+}
+
+fn new_wake() -> io::Result<OwnedFd> {
+    Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
+}
+
+/// Makes an eventfd unreadable.
+pub(crate) fn drain(wake: BorrowedFd<'_>) {
+    // WouldBlock says that it is already.
+    let _ = rustix::io::read(wake, &mut [0u8; 8]);
+}

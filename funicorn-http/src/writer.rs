@@ -153,7 +153,7 @@ impl ResponseWriter {
     /// # Errors
     /// See [`ResponseSink::finish`].
     pub fn finish(mut self) -> Result<(), SendError> {
-        self.sink.take().map_or(Err(SendError::Order), |sink| sink.finish())
+        self.sink.take().map_or(Err(SendError::Order), ResponseSink::finish)
     }
 
     /// Gives the response up and cuts the connection.

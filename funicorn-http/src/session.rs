@@ -1,0 +1,160 @@
+//! Where in a request does a connection stand? The receiving half of HTTP/1.1 as one state machine.
+//!
+//! ```text
+//!              head complete             body complete              next_request()
+//!   +------+ ----------------> +------+ ----------------> +------------+
+//!   | Head |   Event::Head     | Body |    Event::End     | Responding |
+//!   +------+                   +------+                   +------------+
+//!      ^                        | Event::Data, any number       |
+//!      +--------------------------------------------------------+
+//!
+//!   Head or Body -- a rule or a limit is broken --> Refused, for good
+//! ```
+//!
+//! No bytes are kept here: what is not consumed stays with the caller, and there it is bounded by
+//! [`Limits::head`] (or [`Limits::trailers`]). There is no clock and no I/O: deadlines are the caller's.
+
+use std::sync::Arc;
+
+use crate::chunked::{ChunkedDecoder, Decoded};
+use crate::framing::Framing;
+use crate::head::HeadReader;
+use crate::{Limits, Refusal, RequestHead, Version};
+
+/// The receiving half of one connection.
+#[derive(Debug)]
+pub struct Session {
+    limits: Arc<Limits>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Head(HeadReader),
+    /// In a body of known length.
+    Length {
+        left: u64,
+    },
+    Chunked(ChunkedDecoder),
+    Responding,
+    Refused(Refusal),
+}
+
+/// What the bytes received so far led to.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// More bytes are needed.
+    Incomplete,
+    /// The head passed every check and limit. Any number of [`Data`](Self::Data) and one [`End`](Self::End) follow.
+    Head(ReceivedHead),
+    /// Bytes of the body, with the chunked coding taken off; never empty.
+    Data(&'a [u8]),
+    /// The request is complete.
+    End,
+}
+
+/// A head that passed every check and limit.
+#[derive(Debug)]
+pub struct ReceivedHead {
+    /// The head.
+    pub head: RequestHead,
+    /// Bytes of the body that follows, or `None` for a chunked one, whose length its end will tell.
+    pub length: Option<u64>,
+    /// Whether the client waits for [`CONTINUE`](crate::CONTINUE) before it sends the body (RFC 9110 §10.1.1).
+    pub expects_continue: bool,
+}
+
+impl Session {
+    /// A connection on which nothing has arrived.
+    #[must_use]
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, state: State::Head(HeadReader::default()) }
+    }
+
+    /// Takes the next event off `input`, advancing it past what was consumed.
+    ///
+    /// After [`Event::Incomplete`] call again with the bytes that were left and more behind them; those that were looked
+    /// at already are not looked at again. While a request awaits its response nothing is consumed and the answer
+    /// is `Incomplete`.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of a request that breaks a rule or a limit, and the same one ever after: nothing on
+    /// the connection can be trusted any more.
+    pub fn receive<'a>(&mut self, input: &mut &'a [u8]) -> Result<Event<'a>, Refusal> {
+        let result = self.advance(input);
+        if let Err(refusal) = result {
+            self.state = State::Refused(refusal);
+        }
+        result
+    }
+
+    fn advance<'a>(&mut self, input: &mut &'a [u8]) -> Result<Event<'a>, Refusal> {
+        match &mut self.state {
+            State::Head(reader) => match reader.read(input, &self.limits)? {
+                Some(head) => self.begin(head).map(Event::Head),
+                None => Ok(Event::Incomplete),
+            },
+            State::Length { left: 0 } => {
+                self.state = State::Responding;
+                Ok(Event::End)
+            }
+            State::Length { .. } if input.is_empty() => Ok(Event::Incomplete),
+            State::Length { left } => {
+                let len = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                let (bytes, rest) = input.split_at(len);
+                *input = rest;
+                *left -= len as u64;
+                Ok(Event::Data(bytes))
+            }
+            State::Chunked(decoder) => match decoder.decode(input, &self.limits)? {
+                Decoded::Incomplete => Ok(Event::Incomplete),
+                Decoded::Bytes(bytes) => Ok(Event::Data(bytes)),
+                Decoded::End => {
+                    self.state = State::Responding;
+                    Ok(Event::End)
+                }
+            },
+            State::Responding => Ok(Event::Incomplete),
+            State::Refused(refusal) => Err(*refusal),
+        }
+    }
+
+    /// Head -> Body, if the body may come.
+    fn begin(&mut self, head: RequestHead) -> Result<ReceivedHead, Refusal> {
+        let (state, length) = match Framing::decide(head.version(), head.headers())? {
+            Framing::Length(len) if len > self.limits.body => return Err(Refusal::BodyTooLarge),
+            Framing::Length(len) => (State::Length { left: len }, Some(len)),
+            Framing::Chunked => (State::Chunked(ChunkedDecoder::new()), None),
+        };
+        let expects_continue = expects_continue(&head)? && length != Some(0);
+        self.state = state;
+        Ok(ReceivedHead { head, length, expects_continue })
+    }
+
+    /// The response has been made: Responding -> Head. In any other state this does nothing.
+    pub fn next_request(&mut self) {
+        if matches!(self.state, State::Responding) {
+            self.state = State::Head(HeadReader::default());
+        }
+    }
+
+    /// Whether no byte of a next request has been seen: the moment when a connection can be closed without a word.
+    #[must_use]
+    pub fn is_between_requests(&self) -> bool {
+        matches!(&self.state, State::Head(reader) if reader.is_fresh())
+    }
+}
+
+/// Whether the head says `Expect: 100-continue`. From an HTTP/1.0 client the header is ignored (RFC 9110 §10.1.1).
+fn expects_continue(head: &RequestHead) -> Result<bool, Refusal> {
+    let mut expected = false;
+    if head.version() == Version::Http11 {
+        for value in head.headers().get_all("expect") {
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                return Err(Refusal::Expectation);
+            }
+            expected = true;
+        }
+    }
+    Ok(expected)
+}

@@ -212,3 +212,111 @@ fn check_trailer(line: &[u8]) -> Result<(), Refusal> {
     let is_name = !name.is_empty() && name.iter().all(|&byte| crate::response::is_token(byte));
     if is_name && crate::response::is_field_content(value) { Ok(()) } else { Err(Refusal::Chunk) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes all of `input`: the body, how it ended, and what was left.
+    fn decode(input: &str, limits: &Limits) -> (String, Result<bool, Refusal>, usize) {
+        let (mut decoder, mut rest, mut body) = (ChunkedDecoder::new(), input.as_bytes(), Vec::new());
+        let ended = loop {
+            match decoder.decode(&mut rest, limits) {
+                Ok(Decoded::Bytes(bytes)) => body.extend_from_slice(bytes),
+                Ok(Decoded::End) => break Ok(true),
+                Ok(Decoded::Incomplete) => break Ok(false),
+                Err(refusal) => break Err(refusal),
+            }
+        };
+        (String::from_utf8(body).unwrap(), ended, rest.len())
+    }
+
+    fn outcome(input: &str) -> Result<bool, Refusal> {
+        decode(input, &Limits::default()).1
+    }
+
+    #[test]
+    fn chunks_and_what_follows_them() {
+        let input = "2\r\nhe\r\n0003 ; a=\"\\\";b\" ;c\r\nllo\r\n00\r\nA: b\r\n\r\nnext";
+        assert_eq!(decode(input, &Limits::default()), ("hello".into(), Ok(true), 4));
+        assert_eq!(outcome("A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"), Ok(true));
+    }
+
+    #[test]
+    fn a_size_is_hexadecimal_digits_and_nothing_else() {
+        for bad in [
+            "\r\n",
+            ";a\r\n",
+            "+1\r\n",
+            "-1\r\n",
+            "0x1\r\n",
+            "1g\r\n",
+            " 1\r\n",
+            "1 \r\n",
+            "1\n",
+            "1\r1",
+            "00000000000000001",
+        ] {
+            assert_eq!(outcome(bad), Err(Refusal::Chunk), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_ends_in_crlf() {
+        for bad in ["1\r\nab", "1\r\na\n", "1\r\na\r0", "1\r\na0\r\n"] {
+            assert_eq!(outcome(bad), Err(Refusal::Chunk), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn extensions_hold_no_control_characters_and_close_their_quotes() {
+        for bad in ["1;a\nb\r\n", "1;a\0\r\n", "1;a=\"\r\n\"\r\n", "1;a=\"\\\r\n", "1 x\r\n", "1;\u{7f}\r\n"]
+        {
+            assert_eq!(outcome(bad), Err(Refusal::Chunk), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn extensions_have_a_limit() {
+        let limits = Limits { chunk_extension: 4, ..Limits::default() };
+        assert_eq!(decode("1;abc\r\n", &limits).1, Ok(false));
+        assert_eq!(decode("1;abcd", &limits).1, Err(Refusal::Chunk));
+    }
+
+    #[test]
+    fn the_body_has_a_limit_that_its_sizes_cannot_pass() {
+        let limits = Limits { body: 20, ..Limits::default() };
+        assert_eq!(decode("14\r\n", &limits).1, Ok(false));
+        assert_eq!(decode("15", &limits).1, Err(Refusal::BodyTooLarge));
+        assert_eq!(decode("1\r\na\r\n14", &limits).1, Err(Refusal::BodyTooLarge));
+        let unlimited = Limits { body: u64::MAX, ..Limits::default() };
+        assert_eq!(decode("ffffffffffffffff\r\n", &unlimited).1, Ok(false));
+        assert_eq!(decode("1\r\na\r\nffffffffffffffff", &unlimited).1, Err(Refusal::BodyTooLarge));
+    }
+
+    #[test]
+    fn trailers_are_checked_and_dropped() {
+        assert_eq!(outcome("0\r\nContent-Length: 9\r\nA:\r\n\r\n"), Ok(true));
+        for bad in [
+            "0\r\nA\r\n",
+            "0\r\n: a\r\n",
+            "0\r\nA : a\r\n",
+            "0\r\nA: a\r\n b\r\n",
+            "0\r\nA: \0\r\n",
+            "0\r\nA: b\rc\r\n",
+        ] {
+            assert_eq!(outcome(bad), Err(Refusal::Chunk), "{bad:?}");
+        }
+        assert_eq!(outcome("0\r\nA: a\n"), Err(Refusal::LineEnding));
+        assert_eq!(outcome("0\r\n\n"), Err(Refusal::LineEnding));
+    }
+
+    #[test]
+    fn trailers_have_limits() {
+        let limits = Limits { trailers: 10, header_field: 8, header_count: 2, ..Limits::default() };
+        assert_eq!(decode("0\r\nA: 45678\r\n\r\n", &limits).1, Ok(true));
+        assert_eq!(decode("0\r\nA: 456789", &limits).1, Err(Refusal::HeadTooLarge));
+        assert_eq!(decode("0\r\nA: 4\r\nB: 45", &limits).1, Err(Refusal::HeadTooLarge));
+        assert_eq!(decode("0\r\na:\r\nb:\r\nc:\r\n", &limits).1, Err(Refusal::HeadTooLarge));
+    }
+}

@@ -1,8 +1,7 @@
 //! How does a response look on the wire, and does the connection outlive it? The sending half of HTTP/1.1
 //! (RFC 9112 §4, §6, §7.1, §9.3).
 
-use crate::response::ResponseHead;
-use crate::{BodyLength, HttpDate, Refusal, RequestHead, SendError, Version};
+use crate::{BlockFrame, BodyLength, HttpDate, RequestHead, ResponseHead, SendError, Version};
 
 /// What a client that sent `Expect: 100-continue` waits for.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -42,45 +41,6 @@ pub enum AfterResponse {
     KeepAlive,
     /// The connection closes, in order, behind the last byte.
     Close,
-}
-
-/// How one block of the body goes on the wire: [`prefix`](Self::prefix), the block's first `take` bytes, `suffix`.
-#[derive(Clone, Copy, Debug)]
-pub struct BlockFrame {
-    prefix: [u8; Self::PREFIX],
-    prefix_len: u8,
-    /// How many bytes of the block are sent.
-    pub take: u64,
-    /// What follows them.
-    pub suffix: &'static [u8],
-    /// Whether the block went past Content-Length and was cut.
-    pub too_long: bool,
-}
-
-impl BlockFrame {
-    /// Sixteen hexadecimal digits and CRLF.
-    const PREFIX: usize = 18;
-
-    /// What precedes the block: the size of a chunk, or nothing.
-    #[must_use]
-    pub fn prefix(&self) -> &[u8] {
-        &self.prefix[..usize::from(self.prefix_len)]
-    }
-
-    fn bare(take: u64) -> Self {
-        Self { prefix: [0; Self::PREFIX], prefix_len: 0, take, suffix: b"", too_long: false }
-    }
-
-    fn chunk(len: u64) -> Self {
-        let mut frame = Self { suffix: b"\r\n", ..Self::bare(len) };
-        let digits = (16 - len.leading_zeros() / 4).max(1);
-        for (at, place) in (0..digits).rev().zip(&mut frame.prefix) {
-            *place = b"0123456789abcdef"[(len >> (4 * at)) as usize & 15];
-        }
-        frame.prefix[digits as usize..][..2].copy_from_slice(b"\r\n");
-        frame.prefix_len = digits as u8 + 2;
-        frame
-    }
 }
 
 impl ResponseEncoder {
@@ -127,13 +87,14 @@ impl ResponseEncoder {
             (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (true, Version::Http11) => {}
         }
-        if head.content_length().is_some() && forbids_content_length(head.code()) {
+        let own_length = head.content_length().is_some();
+        if own_length && drops_content_length(head.code()) {
             put_lines_without_content_length(head, out);
         } else {
             out.extend_from_slice(head.lines());
         }
         match self.body {
-            Delimiter::Length(len) if head.content_length().is_none() => {
+            Delimiter::Length(len) if !own_length || drops_content_length(head.code()) => {
                 put_line(b"Content-Length: ", itoa::Buffer::new().format(len).as_bytes(), out);
             }
             Delimiter::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
@@ -145,6 +106,9 @@ impl ResponseEncoder {
     fn delimiter(&self, head: &ResponseHead, length: BodyLength) -> Delimiter {
         if self.is_head_request || matches!(head.code(), 204 | 304) {
             return Delimiter::NoBody;
+        }
+        if head.code() == 205 {
+            return Delimiter::Length(0);
         }
         match (head.content_length(), length) {
             (Some(len), _) | (None, BodyLength::Known(len)) => Delimiter::Length(len),
@@ -162,7 +126,7 @@ impl ResponseEncoder {
             Delimiter::Length(left) => {
                 let take = len.min(*left);
                 *left -= take;
-                BlockFrame { too_long: take < len, ..BlockFrame::bare(take) }
+                BlockFrame::cut(take, take < len)
             }
         }
     }
@@ -212,12 +176,13 @@ fn wants_keep_alive(request: &RequestHead) -> bool {
     keep_alive
 }
 
-/// A response without content must not say how long it is (RFC 9110 §8.6).
-fn forbids_content_length(code: u16) -> bool {
-    code == 204
+/// Whether the status itself says that there is no content, so that the application cannot say how much:
+/// 204 has no Content-Length, 205 has 0 (RFC 9110 §8.6, §15.3.6).
+fn drops_content_length(code: u16) -> bool {
+    matches!(code, 204 | 205)
 }
 
-fn put_status_line(code: u16, reason: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn put_status_line(code: u16, reason: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(code).as_bytes());
     out.push(b' ');
@@ -225,7 +190,7 @@ fn put_status_line(code: u16, reason: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn put_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn put_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
@@ -240,16 +205,186 @@ fn put_lines_without_content_length(head: &ResponseHead, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the whole answer to a refused request to `out`. The connection closes behind it.
-pub fn encode_refusal(refusal: Refusal, date: &HttpDate, server: &[u8], out: &mut Vec<u8>) {
-    let (code, reason) = refusal.status();
-    let text = refusal.to_string();
-    put_status_line(code, reason.as_bytes(), out);
-    put_line(b"Server: ", server, out);
-    put_line(b"Date: ", date.as_bytes(), out);
-    out.extend_from_slice(b"Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n");
-    put_line(b"Content-Length: ", itoa::Buffer::new().format(text.len() + 1).as_bytes(), out);
-    put_line(b"\r\n", text.as_bytes(), out);
-    out.truncate(out.len() - 2);
-    out.push(b'\n');
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    /// A whole response to `request`: what was written, and what came of it.
+    fn respond(
+        request: RequestHead,
+        head: &ResponseHead,
+        length: BodyLength,
+        blocks: &[&str],
+    ) -> (String, Result<AfterResponse, SendError>) {
+        let mut encoder = ResponseEncoder::new(&request);
+        let mut out = Vec::new();
+        encoder.head(head, length, &HttpDate::new(SystemTime::UNIX_EPOCH), b"s", &mut out);
+        for block in blocks {
+            let frame = encoder.block(block.len() as u64);
+            out.extend_from_slice(frame.prefix());
+            out.extend_from_slice(&block.as_bytes()[..frame.take as usize]);
+            out.extend_from_slice(frame.suffix);
+        }
+        let after = encoder.finish().map(|(end, after)| {
+            out.extend_from_slice(end);
+            after
+        });
+        let text = String::from_utf8(out).unwrap();
+        (text.replace("Server: s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n", ""), after)
+    }
+
+    fn request(method: &str, version: Version, connection: &[&str]) -> RequestHead {
+        let builder = RequestHead::builder(method, "/").version(version);
+        connection.iter().fold(builder, |head, value| head.header("Connection", value)).build()
+    }
+
+    fn get() -> RequestHead {
+        request("GET", Version::Http11, &[])
+    }
+
+    fn response(code: u16, lines: &[(&str, &str)]) -> ResponseHead {
+        let mut head = ResponseHead::new(code, b"R").unwrap();
+        for (name, value) in lines {
+            head.append(name.as_bytes(), value.as_bytes()).unwrap();
+        }
+        head
+    }
+
+    const KEEP: Result<AfterResponse, SendError> = Ok(AfterResponse::KeepAlive);
+    const CLOSE: Result<AfterResponse, SendError> = Ok(AfterResponse::Close);
+
+    #[test]
+    fn a_known_length_is_said() {
+        let (text, after) = respond(get(), &response(200, &[("A", "b")]), BodyLength::Known(2), &["h", "i"]);
+        assert_eq!(text, "HTTP/1.1 200 R\r\nA: b\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!(after, KEEP);
+    }
+
+    #[test]
+    fn the_applications_content_length_wins() {
+        let head = response(200, &[("content-length", "2")]);
+        let (text, after) = respond(get(), &head, BodyLength::Known(3), &["hi", "!"]);
+        assert_eq!(text, "HTTP/1.1 200 R\r\ncontent-length: 2\r\n\r\nhi");
+        assert_eq!(after, KEEP);
+    }
+
+    #[test]
+    fn an_unknown_length_is_chunked_or_closes() {
+        let (text, after) = respond(get(), &response(200, &[]), BodyLength::Unknown, &["hello", "", "you"]);
+        assert_eq!(
+            text,
+            "HTTP/1.1 200 R\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n"
+        );
+        assert_eq!(after, KEEP);
+        let old = request("GET", Version::Http10, &["keep-alive"]);
+        let (text, after) = respond(old, &response(200, &[]), BodyLength::Unknown, &["hello", "", "you"]);
+        assert_eq!(text, "HTTP/1.1 200 R\r\nConnection: close\r\n\r\nhelloyou");
+        assert_eq!(after, CLOSE);
+    }
+
+    #[test]
+    fn past_content_length_is_cut_and_flagged() {
+        let mut encoder = ResponseEncoder::new(&get());
+        assert_eq!(encoder.room(), None);
+        encoder.head(
+            &response(200, &[]),
+            BodyLength::Known(3),
+            &HttpDate::new(SystemTime::UNIX_EPOCH),
+            b"s",
+            &mut Vec::new(),
+        );
+        let frame = encoder.block(2);
+        assert_eq!((frame.take, frame.too_long, encoder.room()), (2, false, Some(1)));
+        let frame = encoder.block(2);
+        assert_eq!((frame.take, frame.too_long, encoder.room()), (1, true, Some(0)));
+        assert_eq!(encoder.finish(), Ok((&b""[..], AfterResponse::KeepAlive)));
+    }
+
+    #[test]
+    fn missing_bytes_are_an_error() {
+        assert_eq!(
+            respond(get(), &response(200, &[]), BodyLength::Known(3), &["hi"]).1,
+            Err(SendError::TooShort)
+        );
+        assert_eq!(ResponseEncoder::new(&get()).finish(), Err(SendError::Order));
+    }
+
+    #[test]
+    fn no_body_for_head_204_and_304() {
+        let head = request("HEAD", Version::Http11, &[]);
+        for (request, code, own, line) in [
+            (head.clone(), 200, true, "Content-Length: 5\r\n"),
+            (head.clone(), 200, false, ""),
+            (get(), 304, true, "Content-Length: 5\r\n"),
+            (get(), 304, false, ""),
+            (get(), 204, true, ""),
+            (get(), 204, false, ""),
+            (head, 204, true, ""),
+        ] {
+            for length in [BodyLength::Known(5), BodyLength::Unknown] {
+                let lines: &[_] = if own {
+                    &[("A", "1"), ("Content-Length", "5"), ("B", "2")]
+                } else {
+                    &[("A", "1"), ("B", "2")]
+                };
+                let (text, after) = respond(request.clone(), &response(code, lines), length, &["hello"]);
+                assert_eq!(text, format!("HTTP/1.1 {code} R\r\nA: 1\r\n{line}B: 2\r\n\r\n"));
+                assert_eq!(after, KEEP);
+            }
+        }
+    }
+
+    #[test]
+    fn reset_content_has_length_zero() {
+        let (text, _) =
+            respond(get(), &response(205, &[("Content-Length", "5")]), BodyLength::Unknown, &["hello"]);
+        assert_eq!(text, "HTTP/1.1 205 R\r\nContent-Length: 0\r\n\r\n");
+    }
+
+    #[test]
+    fn who_wants_the_connection_to_persist() {
+        use Version::{Http10, Http11};
+        for (version, connection, line, after) in [
+            (Http11, &[][..], "", KEEP),
+            (Http11, &["keep-alive"], "", KEEP),
+            (Http11, &["x, Close"], "Connection: close\r\n", CLOSE),
+            (Http11, &["keep-alive", "close"], "Connection: close\r\n", CLOSE),
+            (Http10, &[], "Connection: close\r\n", CLOSE),
+            (Http10, &["x,\tKeep-Alive"], "Connection: keep-alive\r\n", KEEP),
+            (Http10, &["keep-alive, close"], "Connection: close\r\n", CLOSE),
+        ] {
+            let found =
+                respond(request("GET", version, connection), &response(200, &[]), BodyLength::Known(0), &[]);
+            assert_eq!(
+                found,
+                (format!("HTTP/1.1 200 R\r\n{line}Content-Length: 0\r\n\r\n"), after),
+                "{connection:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_application_or_the_server_can_close() {
+        let found = respond(get(), &response(200, &[("Connection", "close")]), BodyLength::Known(0), &[]);
+        assert_eq!(found, ("HTTP/1.1 200 R\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into(), CLOSE));
+        let mut encoder = ResponseEncoder::new(&get());
+        encoder.close_after();
+        let mut out = Vec::new();
+        encoder.head(
+            &response(200, &[]),
+            BodyLength::Known(0),
+            &HttpDate::new(SystemTime::UNIX_EPOCH),
+            b"s",
+            &mut out,
+        );
+        assert!(String::from_utf8(out).unwrap().contains("\r\nConnection: close\r\n"));
+    }
+
+    #[test]
+    fn the_applications_server_and_date_stand() {
+        let head = response(200, &[("server", "mine"), ("DATE", "today")]);
+        let (text, _) = respond(get(), &head, BodyLength::Known(0), &[]);
+        assert_eq!(text, "HTTP/1.1 200 R\r\nserver: mine\r\nDATE: today\r\nContent-Length: 0\r\n\r\n");
+    }
 }

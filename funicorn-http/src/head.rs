@@ -18,6 +18,9 @@ use crate::{Headers, Limits, Refusal, RequestHead};
 /// More header lines than browsers send; a head with more of them pays for an allocation.
 const SLOTS: usize = 32;
 
+/// Places in a head are counted in 32 bits, whatever [`Limits::head`] says.
+const MAX_HEAD: usize = u32::MAX as usize >> 1;
+
 /// Reads one head, in as many steps as its bytes take to arrive.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeadReader {
@@ -40,8 +43,8 @@ impl HeadReader {
         input: &mut &[u8],
         limits: &Limits,
     ) -> Result<Option<RequestHead>, Refusal> {
-        if self.is_fresh() {
-            self.check_start(input)?;
+        if self.is_fresh() && !self.has_start(input)? {
+            return Ok(None);
         }
         let request_line = match self.request_line {
             Some(parsed) => parsed,
@@ -71,25 +74,25 @@ impl HeadReader {
         limits: &Limits,
         too_long: Refusal,
     ) -> Result<Option<&'a [u8]>, Refusal> {
-        let left = limits.head.saturating_sub(self.lines.position());
+        let left = limits.head.min(MAX_HEAD).saturating_sub(self.lines.position());
         self.lines.next(input, limit.min(left)).map_err(|fault| match fault {
             LineFault::TooLong => too_long,
             LineFault::Ending => Refusal::LineEnding,
         })
     }
 
-    /// Skips one empty line, which some clients send after a body (RFC 9112 §2.2), and refuses what cannot begin a
-    /// request before it is long enough to be a line.
-    fn check_start(&mut self, input: &mut &[u8]) -> Result<(), Refusal> {
+    /// Whether the first byte of a request is there. Skips one empty line, which some clients send after a body
+    /// (RFC 9112 §2.2), and refuses what cannot begin a request before it is long enough to be a line.
+    fn has_start(&mut self, input: &mut &[u8]) -> Result<bool, Refusal> {
         if let (false, Some(rest)) = (self.skipped_empty_line, input.strip_prefix(b"\r\n")) {
             self.skipped_empty_line = true;
             *input = rest;
         }
-        match input.first() {
-            None => Ok(()),
-            Some(&byte) if is_token(byte) => Ok(()),
-            Some(b'\r') if input.len() == 1 && !self.skipped_empty_line => Ok(()),
-            Some(_) => Err(Refusal::RequestLine),
+        match **input {
+            [] => Ok(false),
+            [b'\r'] if !self.skipped_empty_line => Ok(false),
+            [first, ..] if is_token(first) => Ok(true),
+            _ => Err(Refusal::RequestLine),
         }
     }
 }
@@ -131,5 +134,61 @@ fn parse_headers<'s, 'b>(
     match httparse::parse_headers(section, slots) {
         Ok(Status::Complete((len, headers))) if len == section.len() => Ok(headers),
         _ => Err(Refusal::Header),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(mut input: &[u8]) -> Result<Option<RequestHead>, Refusal> {
+        HeadReader::default().read(&mut input, &Limits::default())
+    }
+
+    #[test]
+    fn a_head_and_what_follows_it() {
+        let mut input = &b"GET /a?b HTTP/1.1\r\nHost: x\r\nA:\t 1 \r\nB:\r\n\r\nnext"[..];
+        let head = HeadReader::default().read(&mut input, &Limits::default()).unwrap().unwrap();
+        assert_eq!((head.method(), head.path(), head.query()), (&b"GET"[..], &b"/a"[..], &b"b"[..]));
+        let fields: Vec<_> = head.headers().iter().collect();
+        assert_eq!(fields, [(&b"Host"[..], &b"x"[..]), (b"A", b"1"), (b"B", b"")]);
+        assert_eq!(input, b"next");
+    }
+
+    #[test]
+    fn more_fields_than_slots() {
+        let fields: String = (0..=SLOTS).map(|at| format!("X-{at}: {at}\r\n")).collect();
+        let head = read(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes()).unwrap().unwrap();
+        assert_eq!(head.headers().len(), SLOTS + 2);
+        assert_eq!(head.headers().get("x-32"), Some(&b"32"[..]));
+    }
+
+    #[test]
+    fn what_begins_no_request_is_refused_at_its_first_byte() {
+        for first in [b'\n', b' ', 0x16, 0x80, 0] {
+            assert_eq!(read(&[first]).unwrap_err(), Refusal::RequestLine);
+        }
+        assert_eq!(read(b"\rG").unwrap_err(), Refusal::RequestLine);
+    }
+
+    #[test]
+    fn a_request_line_is_refused_before_the_head_is_whole() {
+        assert_eq!(read(b"GET /\r\n").unwrap_err(), Refusal::Version);
+        assert_eq!(read(b"PRI * HTTP/2.0\r\n").unwrap_err(), Refusal::Version);
+        assert!(read(b"GET / HTTP/1.1\r\n").unwrap().is_none());
+    }
+
+    #[test]
+    fn limits_hold_in_every_place() {
+        let limits =
+            Limits { request_line: 20, header_field: 10, header_count: 2, head: 45, ..Limits::default() };
+        let read =
+            |text: &str| HeadReader::default().read(&mut text.as_bytes(), &limits).map(|head| head.is_some());
+        assert_eq!(read("GET /1234567 HTTP/1.1"), Err(Refusal::RequestLineTooLong));
+        assert_eq!(read("GET /123456 HTTP/1.1\r\nHost: a\r\nA: 3456789\r\n\r\n"), Ok(true));
+        assert_eq!(read("GET / HTTP/1.1\r\nA: 34567890"), Err(Refusal::HeadTooLarge));
+        assert_eq!(read("GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\nC:"), Ok(false));
+        assert_eq!(read("GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\nC:\r\n"), Err(Refusal::HeadTooLarge));
+        assert_eq!(read("GET /123456 HTTP/1.1\r\nA: 3456789\r\nB: 345678901"), Err(Refusal::HeadTooLarge));
     }
 }

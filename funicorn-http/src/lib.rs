@@ -71,6 +71,7 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod block_frame;
 mod body;
 mod chunked;
 mod connection_info;
@@ -90,13 +91,14 @@ mod session;
 mod target;
 mod writer;
 
+pub use block_frame::BlockFrame;
 pub use body::{Body, ReadBody};
 pub use connection_info::{Address, ConnectionInfo, Scheme};
 pub use date::HttpDate;
-pub use encoder::{AfterResponse, BlockFrame, CONTINUE, ResponseEncoder, encode_refusal};
+pub use encoder::{AfterResponse, CONTINUE, ResponseEncoder};
 pub use headers::{Headers, HeadersIter};
 pub use limits::Limits;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, encode_refusal};
 pub use request::{Request, RequestHead, RequestHeadBuilder, TargetForm, Version};
 pub use response::{BodyLength, HeaderError, ResponseHead};
 pub use service::Service;

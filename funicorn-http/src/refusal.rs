@@ -1,5 +1,8 @@
 //! Why is a request turned away? The peer's fault as a value, with its status in one exhaustive match.
 
+use crate::HttpDate;
+use crate::encoder::{put_line, put_status_line};
+
 /// A request that is not handed to the application. The connection closes after the answer, since what follows
 /// on it can no longer be trusted (RFC 9112 §2.2, §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -84,5 +87,38 @@ impl Refusal {
             Self::Unavailable => (503, "Service Unavailable"),
             Self::Version => (505, "HTTP Version Not Supported"),
         }
+    }
+}
+
+/// Appends the whole answer to a refused request to `out`. The connection closes behind it.
+pub fn encode_refusal(refusal: Refusal, date: &HttpDate, server: &[u8], out: &mut Vec<u8>) {
+    let (code, reason) = refusal.status();
+    let text = refusal.to_string();
+    put_status_line(code, reason.as_bytes(), out);
+    put_line(b"Server: ", server, out);
+    put_line(b"Date: ", date.as_bytes(), out);
+    out.extend_from_slice(b"Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n");
+    put_line(b"Content-Length: ", itoa::Buffer::new().format(text.len() + 1).as_bytes(), out);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_refusal_says_why_and_closes() {
+        let mut out = Vec::new();
+        encode_refusal(Refusal::Host, &HttpDate::new(SystemTime::UNIX_EPOCH), b"x", &mut out);
+        let text = "the Host header is missing, repeated or malformed\n";
+        let expected = format!(
+            "HTTP/1.1 400 Bad Request\r\nServer: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: close\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

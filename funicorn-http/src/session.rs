@@ -158,3 +158,96 @@ fn expects_continue(head: &RequestHead) -> Result<bool, Refusal> {
     }
     Ok(expected)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        Session::new(Arc::new(Limits { body: 10, ..Limits::default() }))
+    }
+
+    /// The events of `input` as words, up to the first that needs more bytes or a response.
+    fn words(session: &mut Session, input: &mut &[u8]) -> Result<Vec<String>, Refusal> {
+        let mut words = Vec::new();
+        loop {
+            words.push(match session.receive(input)? {
+                Event::Incomplete => return Ok(words),
+                Event::Head(received) => {
+                    format!("head {:?} {}", received.length, received.expects_continue)
+                }
+                Event::Data(bytes) => format!("data {}", bytes.escape_ascii()),
+                Event::End => "end".into(),
+            });
+        }
+    }
+
+    #[test]
+    fn one_request_after_another() {
+        let mut session = session();
+        let mut input =
+            &b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiG"
+                [..];
+        assert!(session.is_between_requests());
+        assert_eq!(words(&mut session, &mut input).unwrap(), ["head Some(0) false", "end"]);
+        assert!(!session.is_between_requests());
+        assert_eq!(
+            words(&mut session, &mut input).unwrap(),
+            [""; 0],
+            "a request that awaits its response takes nothing"
+        );
+        session.next_request();
+        assert!(session.is_between_requests());
+        assert_eq!(words(&mut session, &mut input).unwrap(), ["head Some(2) false", "data hi", "end"]);
+        session.next_request();
+        assert_eq!(words(&mut session, &mut input).unwrap(), [""; 0]);
+        assert!(!session.is_between_requests());
+        assert_eq!(input, b"G");
+    }
+
+    #[test]
+    fn next_request_does_nothing_within_a_request() {
+        let mut session = session();
+        let mut input = &b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh"[..];
+        assert_eq!(words(&mut session, &mut input).unwrap(), ["head Some(2) false", "data h"]);
+        session.next_request();
+        assert_eq!(words(&mut session, &mut &b"i"[..]).unwrap(), ["data i", "end"]);
+    }
+
+    #[test]
+    fn a_refusal_is_for_good() {
+        let mut session = session();
+        assert_eq!(words(&mut session, &mut &b"GET /\r\n"[..]), Err(Refusal::Version));
+        session.next_request();
+        assert_eq!(
+            words(&mut session, &mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]),
+            Err(Refusal::Version)
+        );
+    }
+
+    #[test]
+    fn an_expectation_waits_only_for_a_body() {
+        let received = |lines: &str| {
+            let text = format!("POST / {lines}\r\n\r\n");
+            words(&mut session(), &mut text.as_bytes()).map(|words| words[0].clone())
+        };
+        let host = "HTTP/1.1\r\nHost: a";
+        assert_eq!(
+            received(&format!("{host}\r\nExpect: 100-Continue\r\nContent-Length: 1")).unwrap(),
+            "head Some(1) true"
+        );
+        assert_eq!(
+            received(&format!("{host}\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked")).unwrap(),
+            "head None true"
+        );
+        assert_eq!(received(&format!("{host}\r\nExpect: 100-continue")).unwrap(), "head Some(0) false");
+        assert_eq!(received(&format!("{host}\r\nExpect: tea")), Err(Refusal::Expectation));
+        assert_eq!(received("HTTP/1.0\r\nExpect: tea\r\nContent-Length: 1").unwrap(), "head Some(1) false");
+    }
+
+    #[test]
+    fn a_body_past_the_limit_is_refused_at_the_head() {
+        let text = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n";
+        assert_eq!(words(&mut session(), &mut &text[..]), Err(Refusal::BodyTooLarge));
+    }
+}

@@ -150,7 +150,7 @@ impl Control {
     fn take_signals(&self) -> Option<Order> {
         let arrived = self.signals.as_ref()?.take();
         let before = self.stop_signals.fetch_add(arrived.stops(), Ordering::SeqCst);
-        by_signals(before, arrived.stops(), arrived.int + arrived.quit > 0)
+        arrived.order_after(before)
     }
 
     fn take_lifeline(&self) -> Option<Order> {
@@ -165,7 +165,7 @@ impl Control {
                 Ok(0) => break,
                 Ok(len) => {
                     sharpest =
-                        sharpest.max(bytes[..len].iter().filter_map(|&byte| Order::from_byte(byte)).max())
+                        sharpest.max(bytes[..len].iter().filter_map(|&byte| Order::from_byte(byte)).max());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sharpest,
@@ -193,16 +193,6 @@ impl Drop for Control {
         for fd in self.descriptors().chain([self.readable.as_fd()]) {
             fork_guard::unwatch(fd.as_raw_fd());
         }
-    }
-}
-
-/// What `arrived` new stop signals mean after `before` earlier ones.
-fn by_signals(before: u32, arrived: u32, wants_now: bool) -> Option<Order> {
-    match (before, arrived) {
-        (_, 0) => None,
-        (0, 1) if wants_now => Some(Order::StopNow),
-        (0, 1) => Some(Order::StopGracefully),
-        _ => Some(Order::EndAtOnce),
     }
 }
 

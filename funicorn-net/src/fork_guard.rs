@@ -55,9 +55,14 @@ pub fn unwatch(fd: RawFd) {
 /// To be called whenever the application gives control back.
 pub fn exit_if_forked() {
     if FORKED.load(Ordering::Relaxed) {
-        // SAFETY: _exit has no preconditions; what it skips belongs to the parent.
-        unsafe { libc::_exit(0) };
+        exit_process(0);
     }
+}
+
+/// Ends this process with `code` and without any clean-up.
+pub fn exit_process(code: i32) -> ! {
+    // SAFETY: _exit has no preconditions; what it skips is lost or belongs to the parent, as the caller wants.
+    unsafe { libc::_exit(code) }
 }
 
 fn place(fd: RawFd) -> Option<(usize, u64)> {

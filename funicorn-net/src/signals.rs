@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::Order;
+
 /// The signals that are handled. CHLD belongs to the supervisor; a worker leaves it alone.
 const HANDLED: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGCHLD];
 
@@ -46,6 +48,26 @@ impl Arrived {
     #[must_use]
     pub fn stops(&self) -> u32 {
         self.term + self.int + self.quit
+    }
+
+    /// What they mean after `before` earlier ones: the second, whichever it is, ends at once.
+    #[must_use]
+    pub fn order_after(&self, before: u32) -> Option<Order> {
+        match (before, self.stops()) {
+            (_, 0) => None,
+            (0, 1) if self.term == 1 => Some(Order::StopGracefully),
+            (0, 1) => Some(Order::StopNow),
+            _ => Some(Order::EndAtOnce),
+        }
+    }
+
+    /// The number of one of the stop signals, for an exit code as shells make it.
+    pub(crate) fn number(&self) -> i32 {
+        match self {
+            Self { int: 1.., .. } => libc::SIGINT,
+            Self { quit: 1.., .. } => libc::SIGQUIT,
+            _ => libc::SIGTERM,
+        }
     }
 }
 
@@ -111,10 +133,10 @@ impl AsFd for Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         for (index, &signal) in HANDLED.iter().enumerate() {
-            if let Some(before) = &self.before.0[index] {
-                if is_ours(signal) {
-                    set_action(signal, before);
-                }
+            if let Some(before) = &self.before.0[index]
+                && is_ours(signal)
+            {
+                set_action(signal, before);
             }
         }
         WAKE.store(-1, Ordering::SeqCst);
@@ -221,4 +243,30 @@ fn new_wake() -> io::Result<OwnedFd> {
 pub(crate) fn drain(wake: BorrowedFd<'_>) {
     // WouldBlock says that it is already.
     let _ = rustix::io::read(wake, &mut [0u8; 8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_signal_ends_at_once() {
+        let none = Arrived::default();
+        let term = Arrived { term: 1, ..none };
+        let int = Arrived { int: 1, ..none };
+        let two = Arrived { term: 1, quit: 1, ..none };
+        for (before, arrived, order) in [
+            (0, none, None),
+            (0, Arrived { child: true, ..none }, None),
+            (0, term, Some(Order::StopGracefully)),
+            (0, int, Some(Order::StopNow)),
+            (0, Arrived { quit: 1, ..none }, Some(Order::StopNow)),
+            (0, two, Some(Order::EndAtOnce)),
+            (1, none, None),
+            (1, term, Some(Order::EndAtOnce)),
+            (1, int, Some(Order::EndAtOnce)),
+        ] {
+            assert_eq!(arrived.order_after(before), order, "{before} {arrived:?}");
+        }
+    }
 }

@@ -81,18 +81,3 @@ fn ready_is_a_byte() {
     theirs.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, [READY]);
 }
-
-#[test]
-fn the_second_signal_ends_at_once() {
-    for (before, arrived, wants_now, order) in [
-        (0, 0, false, None),
-        (0, 1, false, Some(Order::StopGracefully)),
-        (0, 1, true, Some(Order::StopNow)),
-        (0, 2, false, Some(Order::EndAtOnce)),
-        (1, 0, false, None),
-        (1, 1, false, Some(Order::EndAtOnce)),
-        (1, 1, true, Some(Order::EndAtOnce)),
-    ] {
-        assert_eq!(by_signals(before, arrived, wants_now), order, "{before} {arrived} {wants_now}");
-    }
-}

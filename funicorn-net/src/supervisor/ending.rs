@@ -11,6 +11,8 @@ pub enum Ending {
     Exited(i32),
     /// By this signal.
     Killed(i32),
+    /// Somebody else in this process has waited for it.
+    Unseen,
 }
 
 impl Ending {
@@ -32,6 +34,7 @@ impl fmt::Display for Ending {
                 Some(name) => write!(f, "was killed by {name}{}", likely_cause(signal)),
                 None => write!(f, "was killed by signal {signal}"),
             },
+            Self::Unseen => f.write_str("ended unseen"),
         }
     }
 }

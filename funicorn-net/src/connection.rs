@@ -1,0 +1,41 @@
+//! What do the loop and a running call share of a connection? Its way out, and who is at its ends.
+
+use std::sync::Arc;
+
+use funicorn_http::ConnectionInfo;
+
+use crate::outbox::{Block, Broken, Flush, Outbox};
+use crate::poller::Seat;
+use crate::transport::Transport;
+
+/// A connection, owned by the loop and by the response that is being made for it. The last owner closes the
+/// descriptor, so that its number cannot pass to another client while somebody may still write to it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) transport: Transport,
+    pub(crate) outbox: Outbox,
+    pub(crate) info: Arc<ConnectionInfo>,
+    /// Its place in the loop's table.
+    pub(crate) seat: Seat,
+}
+
+impl Connection {
+    pub(crate) fn new(transport: Transport, info: ConnectionInfo, seat: Seat) -> Self {
+        Self { transport, outbox: Outbox::default(), info: Arc::new(info), seat }
+    }
+
+    /// See [`Outbox::write`].
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, Broken> {
+        self.outbox.write(&self.transport, bytes)
+    }
+
+    /// See [`Outbox::write_block`].
+    pub(crate) fn write_block(&self, block: Block<'_>) -> Result<usize, Broken> {
+        self.outbox.write_block(&self.transport, block)
+    }
+
+    /// See [`Outbox::flush`].
+    pub(crate) fn flush(&self, budget: usize) -> Flush {
+        self.outbox.flush(&self.transport, budget)
+    }
+}

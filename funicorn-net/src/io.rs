@@ -1,0 +1,386 @@
+//! What does the holder of the I/O role do? It polls, accepts, and gives each ready connection its turn.
+//!
+//! [`Io`] is the role itself: the connections of the worker, which of them are ready, and the listeners. It moves from
+//! thread to thread (see [`rights`](crate::rights)) and is used by one at a time, so that nothing in it is locked.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use funicorn_http::ConnectionInfo;
+use rustix::io::Errno;
+use slab::Slab;
+
+use crate::connection::Connection;
+use crate::control::{Control, Order};
+use crate::listener::Listener;
+use crate::peer::{Call, Intent, Peer, Turn};
+use crate::poller::{Batch, Event, Seat, Token};
+use crate::shared::{After, Completion, Shared, Stage};
+use crate::transport::Transport;
+
+/// Connections accepted at one event; what is left is told again.
+const ACCEPTS: usize = 64;
+/// Bytes of one read.
+const READ: usize = 64 * 1024;
+/// Calls after which the poller is asked even though known connections still have work.
+const CALLS_BETWEEN_POLLS: usize = 64;
+/// How often deadlines are looked at. Each may be passed by as much.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long threads in a call may take to come back when nothing is waited for any more.
+pub(crate) const LAST_GRACE: Duration = Duration::from_secs(1);
+
+/// Which kind of thread holds the role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// An application thread: while it waits, the service lets go of what the thread holds.
+    Application,
+    /// An application thread whose service has let go already.
+    DetachedApplication,
+    /// The understudy, which gives the role back to an idle application thread.
+    Understudy,
+}
+
+/// What came out of the loop.
+pub(crate) enum Step {
+    /// A request is complete.
+    Call(Box<Call>),
+    /// An application thread is idle and can have the role.
+    Yield,
+    /// The worker has been told to stop, and nothing is left to wait for.
+    Stopped,
+}
+
+/// See the module.
+pub(crate) struct Io {
+    peers: Slab<Peer>,
+    generation: u32,
+    ready: VecDeque<Seat>,
+    completions: Vec<Completion>,
+    batch: Batch,
+    buf: Box<[u8]>,
+    listeners: Vec<Listener>,
+    /// Whether the listeners are in the poller: not while descriptors or places are used up.
+    accepting: bool,
+    control: Control,
+    /// Calls given out since the poller was asked.
+    calls: usize,
+    now: Instant,
+    next_sweep: Instant,
+    /// Set by an order to stop: when to stop waiting for requests in flight.
+    stop_at: Option<Instant>,
+}
+
+impl Io {
+    /// Registers what wakes the loop.
+    pub(crate) fn new(listeners: Vec<Listener>, control: Control, shared: &Shared) -> std::io::Result<Self> {
+        for source in control.sources() {
+            shared.poller.add_control(source)?;
+        }
+        let now = Instant::now();
+        let mut io = Self {
+            peers: Slab::new(),
+            generation: 0,
+            ready: VecDeque::new(),
+            completions: Vec::new(),
+            batch: Batch::default(),
+            buf: vec![0; READ].into_boxed_slice(),
+            listeners,
+            accepting: false,
+            control,
+            calls: 0,
+            now,
+            next_sweep: now + SWEEP,
+            stop_at: None,
+        };
+        io.resume_accepting(shared)?;
+        Ok(io)
+    }
+
+    /// Runs the loop until it has something for its holder.
+    pub(crate) fn next(&mut self, shared: &Arc<Shared>, holder: Holder) -> Step {
+        loop {
+            self.take_completions(shared);
+            // Those that ask for another turn stand behind these, and behind the next poll.
+            for _ in 0..self.ready.len() {
+                if self.calls >= CALLS_BETWEEN_POLLS {
+                    break;
+                }
+                let Some(seat) = self.ready.pop_front() else { break };
+                if let Some(call) = self.serve(seat, shared) {
+                    self.calls += 1;
+                    return Step::Call(Box::new(call));
+                }
+            }
+            if self.has_stopped() {
+                self.drop_all(shared);
+                return Step::Stopped;
+            }
+            if holder == Holder::Understudy && shared.rights.has_idle_thread() {
+                return Step::Yield;
+            }
+            self.poll(shared, holder);
+        }
+    }
+
+    /// Asks the poller, waiting only if there is nothing else to do, and sorts out what it tells.
+    fn poll(&mut self, shared: &Arc<Shared>, holder: Holder) {
+        self.calls = 0;
+        let mut result = shared.poller.wait(&mut self.batch, Some(Duration::ZERO));
+        if self.batch.is_empty() && self.ready.is_empty() && result.is_ok() {
+            shared.about_to_wait();
+            if !shared.has_completions() && !(holder == Holder::Understudy && shared.rights.has_idle_thread())
+            {
+                let timeout = self.timeout();
+                let mut wait = || result = shared.poller.wait(&mut self.batch, timeout);
+                if holder == Holder::Application { shared.service.blocking(&mut wait) } else { wait() }
+            }
+            shared.done_waiting();
+        }
+        if let Err(error) = result {
+            // Only a bug of ours makes epoll fail; a loop that goes round is still better than a dead worker.
+            log::error!("waiting for events failed: {error}");
+        }
+        self.now = Instant::now();
+        let batch = std::mem::take(&mut self.batch);
+        for event in batch.iter() {
+            match event.token {
+                Token::Connection(seat) => self.note(seat, event),
+                Token::Listener(index) => self.accept(index, shared),
+                Token::Control => self.obey(shared),
+                Token::Wake => {}
+            }
+        }
+        self.batch = batch;
+        if self.now >= self.next_sweep {
+            self.sweep(shared);
+        }
+    }
+
+    /// How long the poller may wait: for ever, if there is nothing to watch.
+    fn timeout(&self) -> Option<Duration> {
+        let sweep = (!self.peers.is_empty() || !self.accepting).then_some(self.next_sweep);
+        let next = [sweep, self.stop_at].into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn note(&mut self, seat: Seat, event: &Event) {
+        let Some(peer) = find(&mut self.peers, seat) else { return };
+        if peer.note(event) {
+            queue(peer, &mut self.ready, seat);
+        }
+    }
+
+    /// Gives a ready connection its turn.
+    fn serve(&mut self, seat: Seat, shared: &Arc<Shared>) -> Option<Call> {
+        let peer = find(&mut self.peers, seat)?;
+        peer.queued = false;
+        let intent = peer.on_ready(&mut Turn { shared, buf: &mut self.buf, now: self.now });
+        self.act(seat, intent, shared)
+    }
+
+    fn act(&mut self, seat: Seat, intent: Intent, shared: &Shared) -> Option<Call> {
+        match intent {
+            Intent::Wait => None,
+            Intent::Again => {
+                if let Some(peer) = find(&mut self.peers, seat) {
+                    queue(peer, &mut self.ready, seat);
+                }
+                None
+            }
+            Intent::Call(call) => Some(call),
+            Intent::Close => {
+                self.close(seat, shared);
+                None
+            }
+        }
+    }
+
+    /// Removal from the poller, shutdown, close, in this order; the close happens when the last owner lets go.
+    fn close(&mut self, seat: Seat, shared: &Shared) {
+        if find(&mut self.peers, seat).is_none() {
+            return;
+        }
+        let peer = self.peers.remove(seat.index as usize);
+        let connection = &peer.connection;
+        if let Err(error) = shared.poller.remove(std::os::fd::AsFd::as_fd(&connection.transport)) {
+            log::error!("a connection could not be taken out of the poller: {error}");
+        }
+        connection.outbox.break_off();
+        if Arc::strong_count(connection) > 1 {
+            connection.transport.shutdown_both();
+        }
+    }
+
+    fn take_completions(&mut self, shared: &Arc<Shared>) {
+        if self.completions.is_empty() {
+            shared.take_completions(&mut self.completions);
+        }
+        while let Some(Completion { seat, after }) = self.completions.pop() {
+            let Some(peer) = find(&mut self.peers, seat) else { continue };
+            let after = if shared.stage() == Stage::Ending { After::Reset } else { after };
+            let intent = peer.on_completion(after, &mut Turn { shared, buf: &mut self.buf, now: self.now });
+            let close_now = shared.stage() > Stage::Serving && peer.is_idle();
+            self.act(seat, if close_now { Intent::Close } else { intent }, shared);
+        }
+    }
+
+    fn accept(&mut self, index: u32, shared: &Arc<Shared>) {
+        for _ in 0..ACCEPTS {
+            if self.peers.len() >= shared.config.connections {
+                return self.pause_accepting(shared, "all places for connections are taken");
+            }
+            let Some(listener) = self.listeners.get(index as usize) else { return };
+            let (fd, address) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if out_of_resources(&error) => {
+                    return self.pause_accepting(shared, &error.to_string());
+                }
+                // This client has gone before we came.
+                Err(error) => {
+                    log::debug!("a connection could not be accepted: {error}");
+                    continue;
+                }
+            };
+            let info = ConnectionInfo::new(address, listener.local().clone());
+            self.seat(Transport::plain(fd), info, shared);
+        }
+    }
+
+    fn seat(&mut self, transport: Transport, info: ConnectionInfo, shared: &Arc<Shared>) {
+        self.generation = (self.generation + 1) & 0x7fff_ffff;
+        let entry = self.peers.vacant_entry();
+        let seat = Seat { index: entry.key() as u32, generation: self.generation };
+        let connection = Arc::new(Connection::new(transport, info, seat));
+        if let Err(error) = shared.poller.add(std::os::fd::AsFd::as_fd(&connection.transport), seat) {
+            log::error!("a connection could not be added to the poller: {error}");
+            return;
+        }
+        entry.insert(Peer::new(connection, self.now, shared));
+    }
+
+    /// Takes the listeners out of the poller until the next sweep, so that a full table does not make the loop spin.
+    fn pause_accepting(&mut self, shared: &Shared, why: &str) {
+        log::warn!("accepting pauses: {why}");
+        for listener in &self.listeners {
+            if let Err(error) = shared.poller.remove(std::os::fd::AsFd::as_fd(listener)) {
+                log::error!("a listener could not be taken out of the poller: {error}");
+            }
+        }
+        self.accepting = false;
+    }
+
+    fn resume_accepting(&mut self, shared: &Shared) -> std::io::Result<()> {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            shared.poller.add_listener_exclusive(std::os::fd::AsFd::as_fd(listener), index as u32)?;
+        }
+        self.accepting = true;
+        Ok(())
+    }
+
+    /// Looks at every connection's clock.
+    fn sweep(&mut self, shared: &Arc<Shared>) {
+        self.next_sweep = self.now + SWEEP;
+        let seats: Vec<Seat> = self.peers.iter().map(|(_, peer)| peer.connection.seat).collect();
+        for seat in seats {
+            let Some(peer) = find(&mut self.peers, seat) else { continue };
+            let intent = peer.sweep(&mut Turn { shared, buf: &mut self.buf, now: self.now });
+            self.act(seat, intent, shared);
+        }
+        if !self.accepting && self.stop_at.is_none() && self.peers.len() < shared.config.connections {
+            if let Err(error) = self.resume_accepting(shared) {
+                log::error!("a listener could not be added to the poller: {error}");
+            }
+        }
+    }
+
+    /// Does what the operator or the supervisor asks for.
+    fn obey(&mut self, shared: &Arc<Shared>) {
+        match self.control.take() {
+            None => {}
+            Some(Order::StopGracefully) => self.stop_gracefully(shared),
+            Some(Order::StopNow) => self.stop_now(shared),
+            Some(Order::EndAtOnce) => crate::worker::end_process("told twice to stop"),
+        }
+    }
+
+    fn stop_gracefully(&mut self, shared: &Arc<Shared>) {
+        if self.stop_at.is_some() {
+            return;
+        }
+        log::info!("stopping: requests in flight have {} s", shared.config.graceful_timeout.as_secs());
+        self.stop_at = Some(self.now + shared.config.graceful_timeout);
+        self.stop_listening(shared);
+        shared.set_stage(Stage::Draining);
+        let idle: Vec<Seat> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_idle())
+            .map(|(_, peer)| peer.connection.seat)
+            .collect();
+        for seat in idle {
+            self.close(seat, shared);
+        }
+    }
+
+    fn stop_now(&mut self, shared: &Arc<Shared>) {
+        log::info!("stopping without waiting for requests");
+        self.stop_at = Some(self.now);
+        self.stop_listening(shared);
+        shared.set_stage(Stage::Ending);
+    }
+
+    /// Serves those who have connected already, then closes the listeners.
+    fn stop_listening(&mut self, shared: &Arc<Shared>) {
+        if !self.accepting {
+            self.listeners.clear();
+            return;
+        }
+        for index in 0..self.listeners.len() as u32 {
+            self.accept(index, shared);
+        }
+        if self.accepting {
+            self.pause_accepting_for_good(shared);
+        }
+        self.listeners.clear();
+    }
+
+    fn pause_accepting_for_good(&mut self, shared: &Shared) {
+        for listener in &self.listeners {
+            // The listener closes next, which takes it out of the set in any case.
+            let _ = shared.poller.remove(std::os::fd::AsFd::as_fd(listener));
+        }
+        self.accepting = false;
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.stop_at.is_some_and(|at| self.peers.is_empty() || at <= self.now)
+    }
+
+    /// Cuts what is left when the worker stops.
+    fn drop_all(&mut self, shared: &Shared) {
+        shared.set_stage(Stage::Ending);
+        let seats: Vec<Seat> = self.peers.iter().map(|(_, peer)| peer.connection.seat).collect();
+        for seat in seats {
+            self.close(seat, shared);
+        }
+    }
+}
+
+/// The peer in `seat`, if it is still the one that was meant.
+fn find(peers: &mut Slab<Peer>, seat: Seat) -> Option<&mut Peer> {
+    peers.get_mut(seat.index as usize).filter(|peer| peer.connection.seat == seat)
+}
+
+fn queue(peer: &mut Peer, ready: &mut VecDeque<Seat>, seat: Seat) {
+    if !peer.queued {
+        peer.queued = true;
+        ready.push_back(seat);
+    }
+}
+
+/// Whether no descriptor or memory is left for a new connection.
+fn out_of_resources(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}

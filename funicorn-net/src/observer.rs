@@ -1,0 +1,27 @@
+//! Who is told about each exchange? An [`Observer`]: the access log today, metrics tomorrow.
+
+use std::time::Duration;
+
+use funicorn_http::{ConnectionInfo, RequestHead};
+
+/// Is told when a request has been answered or given up.
+pub trait Observer: Send + Sync {
+    /// Called once a request, on the thread that ended the response, with nothing locked.
+    fn exchange(&self, exchange: &Exchange<'_>);
+}
+
+/// One request and what became of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Exchange<'a> {
+    /// The request's head.
+    pub head: &'a RequestHead,
+    /// The connection that it came over.
+    pub connection: &'a ConnectionInfo,
+    /// The status code of the response, or 0 when there was none.
+    pub status: u16,
+    /// Bytes of the body handed over, without its framing.
+    pub body_sent: u64,
+    /// From the end of the request to the end of the response's making.
+    pub duration: Duration,
+}

@@ -1,0 +1,371 @@
+//! What does the loop do for one connection? It drives the [`Peer`]: bytes in, complete requests out, and the way to the end.
+//!
+//! A peer belongs to the holder of the I/O role and needs no lock. While its request is being answered it stays in the
+//! loop's table: events are noted in it (a poller that tells edges tells each only once) and looked at when the
+//! response has ended.
+//!
+//! ```text
+//!              +-------------------------- kept alive -----------------------+
+//!              v                                                             |
+//!   accept -> Receiving -- complete request --> Calling -- response ended -> Flushing
+//!              |                                                             |
+//!              +-- refused --> Flushing --> Lingering -- peer's end, time --> closed
+//! ```
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+use funicorn_http::{
+    CONTINUE, Event, Refusal, Request, RequestHead, ResponseWriter, Session, encode_refusal,
+};
+
+use crate::connection::Connection;
+use crate::outbox::Flush;
+use crate::poller;
+use crate::shared::{After, Shared};
+use crate::sink::Http1Sink;
+use crate::spool::BodyBuffer;
+
+/// Reads of one turn, and bytes flushed in one turn; then others come first.
+const READS: usize = 16;
+const FLUSHED: usize = 1024 * 1024;
+
+/// What a turn of the loop gives to each peer.
+pub(crate) struct Turn<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    /// Where reads go; it outlives no turn, so that an idle connection holds no buffer.
+    pub(crate) buf: &'a mut [u8],
+    pub(crate) now: Instant,
+}
+
+/// A request that waits for an application thread.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) request: Request,
+    pub(crate) response: ResponseWriter,
+}
+
+/// What a peer wants after its turn.
+pub(crate) enum Intent {
+    /// An event will tell.
+    Wait,
+    /// Another turn, after the others.
+    Again,
+    /// The application is to be called.
+    Call(Call),
+    /// The connection is done with.
+    Close,
+}
+
+/// One connection, as the loop sees it.
+pub(crate) struct Peer {
+    pub(crate) connection: Arc<Connection>,
+    session: Session,
+    /// Received and not yet consumed.
+    input: BytesMut,
+    arriving: Option<Arriving>,
+    phase: Phase,
+    /// There may be something to read: an edge that has been told and not been used up.
+    readable: bool,
+    /// The peer has ended its sending side; there is an end to read behind the last bytes.
+    ended: bool,
+    /// When the current wait for input is over. Output has its own clock in the outbox.
+    deadline: Option<Instant>,
+    /// Whether it stands in the loop's ready list.
+    pub(crate) queued: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A request is awaited or arriving.
+    Receiving,
+    /// The application has the request.
+    Calling,
+    /// The response is complete but has not left yet.
+    Flushing(Then),
+    /// Input is discarded until the peer's end, so that it can read our last words (RFC 9112 §9.6).
+    Lingering { until: Instant },
+}
+
+/// What follows a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    NextRequest,
+    Close,
+    Linger,
+}
+
+/// A request whose body is on its way.
+struct Arriving {
+    head: RequestHead,
+    body: BodyBuffer,
+}
+
+/// What the bytes at hand gave.
+enum Parsed {
+    NeedMore,
+    Complete(Call),
+}
+
+impl Peer {
+    /// A connection that has just been accepted.
+    pub(crate) fn new(connection: Arc<Connection>, turn_start: Instant, shared: &Shared) -> Self {
+        Self {
+            connection,
+            session: Session::new(Arc::clone(&shared.limits)),
+            input: BytesMut::new(),
+            arriving: None,
+            phase: Phase::Receiving,
+            readable: false,
+            ended: false,
+            deadline: Some(turn_start + shared.config.deadlines.head),
+            queued: false,
+        }
+    }
+
+    /// Notes an event. Returns whether the peer can do something about it now.
+    pub(crate) fn note(&mut self, event: &poller::Event) -> bool {
+        self.readable |= event.readable;
+        self.ended |= event.ended;
+        match self.phase {
+            Phase::Calling => {
+                if event.hung_up {
+                    self.connection.outbox.break_off();
+                }
+                event.writable
+            }
+            Phase::Flushing(_) => event.writable || event.hung_up,
+            Phase::Receiving | Phase::Lingering { .. } => event.readable,
+        }
+    }
+
+    /// Whether the application has its request.
+    pub(crate) fn is_calling(&self) -> bool {
+        self.phase == Phase::Calling
+    }
+
+    /// Whether nothing of a request has arrived and no output is pending.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == Phase::Receiving && self.session.is_between_requests() && self.input.is_empty()
+    }
+
+    /// Does what can be done now.
+    pub(crate) fn on_ready(&mut self, turn: &mut Turn<'_>) -> Intent {
+        match self.phase {
+            Phase::Receiving => self.receive(turn),
+            Phase::Calling => match self.connection.flush(FLUSHED) {
+                Flush::More => Intent::Again,
+                Flush::Done | Flush::Pending | Flush::Broken => Intent::Wait,
+            },
+            Phase::Flushing(then) => self.flush(then, turn),
+            Phase::Lingering { until } => self.discard(until, turn),
+        }
+    }
+
+    /// The response has ended.
+    pub(crate) fn on_completion(&mut self, after: After, turn: &mut Turn<'_>) -> Intent {
+        let then = match after {
+            After::KeepAlive => Then::NextRequest,
+            After::Close => Then::Close,
+            After::Reset => {
+                self.connection.transport.reset_on_close();
+                return Intent::Close;
+            }
+        };
+        self.flush(then, turn)
+    }
+
+    fn flush(&mut self, then: Then, turn: &mut Turn<'_>) -> Intent {
+        self.phase = Phase::Flushing(then);
+        match self.connection.flush(FLUSHED) {
+            Flush::Done => {}
+            Flush::Pending => return Intent::Wait,
+            Flush::More => return Intent::Again,
+            Flush::Broken => return Intent::Close,
+        }
+        match then {
+            Then::NextRequest => {
+                self.session.next_request();
+                self.phase = Phase::Receiving;
+                self.deadline = Some(turn.now + turn.shared.config.deadlines.keep_alive);
+                if self.input.is_empty() && !self.readable { Intent::Wait } else { Intent::Again }
+            }
+            // Bytes that are not read turn the close into a reset, and the reset may overtake the response.
+            Then::Close if self.input.is_empty() && !self.readable => Intent::Close,
+            Then::Close | Then::Linger => {
+                self.connection.transport.shutdown_write();
+                self.input = BytesMut::new();
+                self.phase = Phase::Lingering { until: turn.now + turn.shared.config.deadlines.linger_total };
+                self.readable = true;
+                Intent::Again
+            }
+        }
+    }
+
+    fn discard(&mut self, until: Instant, turn: &mut Turn<'_>) -> Intent {
+        self.deadline = Some(until.min(turn.now + turn.shared.config.deadlines.linger_idle));
+        for _ in 0..READS {
+            match self.connection.transport.read(turn.buf) {
+                Ok(0) => return Intent::Close,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Intent::Wait;
+                }
+                Err(_) => return Intent::Close,
+            }
+        }
+        Intent::Again
+    }
+
+    fn receive(&mut self, turn: &mut Turn<'_>) -> Intent {
+        if !self.input.is_empty() {
+            let held = std::mem::take(&mut self.input);
+            match self.parse_held(held, turn) {
+                Ok(Parsed::Complete(call)) => return self.call(call),
+                Ok(Parsed::NeedMore) => {}
+                Err(refusal) => return self.refuse(refusal, turn),
+            }
+        }
+        for _ in 0..READS {
+            if !self.readable {
+                return Intent::Wait;
+            }
+            let len = match self.connection.transport.read(turn.buf) {
+                Ok(0) => return Intent::Close,
+                Ok(len) => len,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Intent::Wait;
+                }
+                Err(_) => return Intent::Close,
+            };
+            // A short read has emptied the socket, and the next arrival is told as a new edge; but an end that
+            // has been told already is told once only.
+            self.readable = len == turn.buf.len() || self.ended;
+            match self.parse_fresh(len, turn) {
+                Ok(Parsed::Complete(call)) => return self.call(call),
+                Ok(Parsed::NeedMore) => {}
+                Err(refusal) => return self.refuse(refusal, turn),
+            }
+        }
+        Intent::Again
+    }
+
+    fn call(&mut self, call: Call) -> Intent {
+        self.phase = Phase::Calling;
+        self.deadline = None;
+        Intent::Call(call)
+    }
+
+    /// Parses `len` fresh bytes in the turn's buffer; what is left of them is kept.
+    fn parse_fresh(&mut self, len: usize, turn: &mut Turn<'_>) -> Result<Parsed, Refusal> {
+        if !self.input.is_empty() {
+            let mut held = std::mem::take(&mut self.input);
+            held.extend_from_slice(&turn.buf[..len]);
+            return self.parse_held(held, turn);
+        }
+        let mut input = &turn.buf[..len];
+        let parsed = self.parse(&mut input, turn.shared, turn.now);
+        self.input.extend_from_slice(input);
+        parsed
+    }
+
+    /// Parses kept bytes and keeps what is left of them.
+    fn parse_held(&mut self, mut held: BytesMut, turn: &mut Turn<'_>) -> Result<Parsed, Refusal> {
+        let mut input = &held[..];
+        let parsed = self.parse(&mut input, turn.shared, turn.now);
+        let consumed = held.len() - input.len();
+        held.advance(consumed);
+        if !held.is_empty() {
+            self.input = held;
+        }
+        parsed
+    }
+
+    fn parse(&mut self, input: &mut &[u8], shared: &Arc<Shared>, now: Instant) -> Result<Parsed, Refusal> {
+        let (config, deadlines) = (&shared.config, &shared.config.deadlines);
+        if self.session.is_between_requests() {
+            self.deadline = Some(now + deadlines.head);
+        }
+        loop {
+            match self.session.receive(input)? {
+                Event::Incomplete => return Ok(Parsed::NeedMore),
+                Event::Head(received) => {
+                    if received.expects_continue && input.is_empty() {
+                        // If the peer has gone, the next read says so.
+                        let _ = self.connection.write(CONTINUE);
+                    }
+                    self.deadline = Some(now + deadlines.body);
+                    self.arriving =
+                        Some(Arriving { head: received.head, body: BodyBuffer::new(received.length) });
+                }
+                Event::Data(bytes) => {
+                    self.deadline = Some(now + deadlines.body);
+                    if let Some(arriving) = &mut self.arriving {
+                        arriving
+                            .body
+                            .push(bytes, config.body_memory, &config.spool_dir)
+                            .map_err(unavailable)?;
+                    }
+                }
+                Event::End => {
+                    if let Some(arriving) = self.arriving.take() {
+                        return self.complete(arriving, shared, now).map(Parsed::Complete);
+                    }
+                }
+            }
+        }
+    }
+
+    fn complete(&self, arriving: Arriving, shared: &Arc<Shared>, now: Instant) -> Result<Call, Refusal> {
+        let body = arriving.body.complete().map_err(unavailable)?;
+        let info = Arc::clone(&self.connection.info);
+        let sink = Http1Sink::new(Arc::clone(shared), Arc::clone(&self.connection), &arriving.head, now);
+        Ok(Call {
+            request: Request::new(arriving.head, body, info),
+            response: ResponseWriter::new(Box::new(sink)),
+        })
+    }
+
+    /// Answers a request that does not reach the application, and lets the peer read the answer.
+    fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Intent {
+        log::info!("refused a request from {}: {refusal}", self.connection.info.peer);
+        self.arriving = None;
+        let mut answer = Vec::new();
+        encode_refusal(refusal, &turn.shared.date(), turn.shared.config.server.as_bytes(), &mut answer);
+        if self.connection.write(&answer).is_err() {
+            return Intent::Close;
+        }
+        self.flush(Then::Linger, turn)
+    }
+
+    /// Looks at the clock: a peer that took too long is refused, cut or let go.
+    pub(crate) fn sweep(&mut self, turn: &mut Turn<'_>) -> Intent {
+        let late = self.deadline.is_some_and(|deadline| deadline <= turn.now);
+        match self.phase {
+            Phase::Receiving if late && (self.is_idle() || self.ended) => Intent::Close,
+            Phase::Receiving if late => self.refuse(Refusal::Timeout, turn),
+            Phase::Lingering { .. } if late => Intent::Close,
+            Phase::Receiving | Phase::Lingering { .. } => Intent::Wait,
+            Phase::Calling | Phase::Flushing(_) => self.sweep_output(turn),
+        }
+    }
+
+    fn sweep_output(&mut self, turn: &mut Turn<'_>) -> Intent {
+        let write = turn.shared.config.deadlines.write;
+        let stalled = self.connection.outbox.stalled_since();
+        if stalled.is_none_or(|since| since + write > turn.now) {
+            return Intent::Wait;
+        }
+        log::info!("cut {}: it took no output for {} s", self.connection.info.peer, write.as_secs());
+        self.connection.outbox.break_off();
+        if self.is_calling() { Intent::Wait } else { self.on_completion(After::Reset, turn) }
+    }
+}
+
+fn unavailable(error: std::io::Error) -> Refusal {
+    log::error!("a request body cannot be spooled: {error}");
+    Refusal::Unavailable
+}

@@ -1,0 +1,262 @@
+//! Who may poll, and who may call the application? The two rights of a worker, and how they pass from thread to thread.
+//!
+//! The *I/O role* is the [`Io`] itself: whoever has it polls, reads, flushes and watches deadlines. While calls are quick an
+//! application thread has the role and calls the application inline: no hand-over, no wake-up. For the
+//! length of the call it *lends* the role, that is, puts it where others find it. The *understudy*, a thread that never
+//! calls, looks every few milliseconds whether the role has been lent for long; then it passes the role to an idle
+//! application thread, or takes it itself, and queues the requests that are complete.
+//!
+//! The ready list belongs to the [`Io`] and travels with it, so no connection is stranded on the stack of a call that sticks.
+//! The understudy sleeps without a timer only while holding the lock under which a call is lent, so no wake-up is lost.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::io::Io;
+use crate::peer::Call;
+
+/// How often the understudy looks while calls are being made. A call that is seen twice is long.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Ticks without a call after which the understudy sleeps.
+const QUIET_TICKS: u32 = 5;
+
+/// What an application thread does next.
+pub(crate) enum Duty {
+    /// Hold the I/O role.
+    Io(Box<Io>),
+    /// Run a call that waited.
+    Call(Box<Call>),
+    /// The worker has stopped.
+    End,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Rights {
+    state: Mutex<State>,
+    /// Told when an idle application thread may find something to do.
+    duty: Condvar,
+    /// Told when the understudy should look.
+    tick: Condvar,
+    /// Told when an application thread has ended.
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    place: Place,
+    /// Counts the calls made inline; a call that lasts leaves it unchanged.
+    lent_calls: u64,
+    calls: VecDeque<Box<Call>>,
+    /// Application threads that wait for something to do.
+    idle: usize,
+    /// Application threads that have not ended.
+    alive: usize,
+    understudy_sleeps: bool,
+    /// The role is wanted out of a call now, without waiting for a tick.
+    urgent: bool,
+    stopped: bool,
+}
+
+/// Where the I/O role is.
+#[derive(Default)]
+enum Place {
+    /// An application thread has it.
+    #[default]
+    Application,
+    /// The understudy has it.
+    Understudy,
+    /// Its holder is in a call and takes it again if the call is quick.
+    Lent(Box<Io>),
+    /// For whoever comes first.
+    Offered(Box<Io>),
+}
+
+impl Place {
+    fn take(&mut self, next: Self) -> Option<Box<Io>> {
+        match std::mem::replace(self, next) {
+            Self::Lent(io) | Self::Offered(io) => Some(io),
+            held => {
+                *self = held;
+                None
+            }
+        }
+    }
+}
+
+impl Rights {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock; and if it did, the state would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the role where application threads find it.
+    pub(crate) fn offer(&self, io: Box<Io>) {
+        self.lock().place = Place::Offered(io);
+        self.duty.notify_one();
+    }
+
+    /// Before an inline call: the role can be taken if the call lasts.
+    pub(crate) fn lend(&self, io: Box<Io>) {
+        let mut state = self.lock();
+        state.place = Place::Lent(io);
+        state.lent_calls += 1;
+        if state.understudy_sleeps {
+            state.understudy_sleeps = false;
+            drop(state);
+            self.tick.notify_one();
+        }
+    }
+
+    /// After an inline call: the role again, unless somebody has it or calls are waiting to be run first.
+    pub(crate) fn reclaim(&self) -> Option<Box<Io>> {
+        let mut state = self.lock();
+        if !state.calls.is_empty() {
+            return None;
+        }
+        state.place.take(Place::Application)
+    }
+
+    /// What the calling application thread does next, if that is known without waiting.
+    pub(crate) fn duty(&self) -> Option<Duty> {
+        self.duty_in(&mut self.lock())
+    }
+
+    fn duty_in(&self, state: &mut State) -> Option<Duty> {
+        if let Some(call) = state.calls.pop_front() {
+            if let Some(io) = state.place.take(Place::Application) {
+                // This thread will be busy: somebody else has to take the role.
+                state.place = Place::Offered(io);
+                state.urgent = true;
+                state.understudy_sleeps = false;
+                self.duty.notify_one();
+                self.tick.notify_one();
+            }
+            return Some(Duty::Call(call));
+        }
+        if state.stopped {
+            return Some(Duty::End);
+        }
+        match state.place {
+            Place::Offered(_) => state.place.take(Place::Application).map(Duty::Io),
+            _ => None,
+        }
+    }
+
+    /// Waits for what the calling application thread does next. `wake_understudy` is called when the understudy holds
+    /// the role and should pass it on.
+    pub(crate) fn wait_for_duty(&self, wake_understudy: impl Fn()) -> Duty {
+        let mut state = self.lock();
+        loop {
+            if let Some(duty) = self.duty_in(&mut state) {
+                return duty;
+            }
+            state.idle += 1;
+            if matches!(state.place, Place::Understudy) {
+                wake_understudy();
+            }
+            state = self.duty.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    /// Whether an application thread waits for something to do.
+    pub(crate) fn has_idle_thread(&self) -> bool {
+        self.lock().idle > 0
+    }
+
+    /// Queues a complete request for the next application thread that is free.
+    pub(crate) fn enqueue(&self, call: Box<Call>) {
+        let mut state = self.lock();
+        state.calls.push_back(call);
+        if state.idle > 0 {
+            self.duty.notify_one();
+        }
+    }
+
+    /// The calling thread is about to wait within a call: the role must not wait with it.
+    pub(crate) fn promote_now(&self) {
+        let mut state = self.lock();
+        state.urgent = true;
+        state.understudy_sleeps = false;
+        drop(state);
+        self.tick.notify_one();
+    }
+
+    /// The understudy's wait: returns the role when it has to take it, `None` when the worker has stopped.
+    pub(crate) fn watch(&self) -> Option<Box<Io>> {
+        let mut state = self.lock();
+        let (mut seen, mut quiet) = (0, 0);
+        loop {
+            if state.stopped {
+                return None;
+            }
+            let stuck = seen == state.lent_calls || state.urgent;
+            match state.place {
+                // Offered a tick ago, and nobody came; or nobody can.
+                Place::Offered(_) if stuck || state.idle == 0 => return self.take_as_understudy(&mut state),
+                Place::Lent(_) if stuck && state.idle > 0 => {
+                    if let Some(io) = state.place.take(Place::Application) {
+                        state.place = Place::Offered(io);
+                        self.duty.notify_one();
+                    }
+                    state.urgent = false;
+                }
+                Place::Lent(_) if stuck => return self.take_as_understudy(&mut state),
+                _ => {}
+            }
+            let resting = matches!(state.place, Place::Application) && seen == state.lent_calls;
+            quiet = if resting { quiet + 1 } else { 0 };
+            seen = state.lent_calls;
+            if quiet > QUIET_TICKS {
+                quiet = 0;
+                state.urgent = false;
+                state.understudy_sleeps = true;
+                while state.understudy_sleeps && !state.stopped {
+                    state = self.tick.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            } else {
+                (state, _) = self.tick.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn take_as_understudy(&self, state: &mut State) -> Option<Box<Io>> {
+        state.urgent = false;
+        state.place.take(Place::Understudy)
+    }
+
+    /// The worker has stopped: every thread ends when it is free, and calls that have not begun are dropped.
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        let calls = std::mem::take(&mut state.calls);
+        drop(state);
+        self.duty.notify_all();
+        self.tick.notify_all();
+        drop(calls);
+    }
+
+    /// An application thread is about to be started.
+    pub(crate) fn thread_starts(&self) {
+        self.lock().alive += 1;
+    }
+
+    /// An application thread has ended.
+    pub(crate) fn thread_ended(&self) {
+        self.lock().alive -= 1;
+        self.ended.notify_all();
+    }
+
+    /// Waits until every application thread has ended. Returns whether they have within `timeout`.
+    pub(crate) fn wait_for_threads(&self, timeout: Duration) -> bool {
+        let state = self.lock();
+        let (state, _) = self
+            .ended
+            .wait_timeout_while(state, timeout, |state| state.alive > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.alive == 0
+    }
+}

@@ -1,0 +1,177 @@
+//! What do all threads of a worker share? The service, the poller, the two rights, and what finished calls report.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use funicorn_http::{HttpDate, Limits, Service};
+
+use crate::config::WorkerConfig;
+use crate::observer::Observer;
+use crate::poller::{Poller, Seat};
+use crate::rights::Rights;
+
+/// How the worker stands towards new work. Only ever grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Everything is served.
+    Serving = 0,
+    /// Requests in flight are finished, and each response is the last of its connection.
+    Draining = 1,
+    /// Nothing is waited for.
+    Ending = 2,
+}
+
+/// What becomes of a connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The next request may come.
+    KeepAlive,
+    /// What is pending leaves, then the connection closes.
+    Close,
+    /// What is pending is dropped, and the peer sees a reset.
+    Reset,
+}
+
+/// A response has ended; told to the loop by whoever ended it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Completion {
+    pub(crate) seat: Seat,
+    pub(crate) after: After,
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) config: WorkerConfig,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) poller: Poller,
+    pub(crate) rights: Rights,
+    completions: Mutex<Vec<Completion>>,
+    /// The holder of the I/O role waits, or is about to: who gives it work must wake it.
+    waiting: AtomicBool,
+    stage: AtomicU8,
+    /// Calls of the service that are running now.
+    in_flight: AtomicUsize,
+    /// The last `Date` that was made, and the second that it says.
+    date: Mutex<(u64, HttpDate)>,
+}
+
+thread_local! {
+    /// Whether this is an application thread of a worker, on which `Service::blocking` may be called.
+    static APPLICATION: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks the calling thread as an application thread for as long as `body` runs.
+pub(crate) fn as_application_thread(body: impl FnOnce()) {
+    APPLICATION.set(true);
+    body();
+    APPLICATION.set(false);
+}
+
+impl Shared {
+    pub(crate) fn new(
+        service: Arc<dyn Service>,
+        config: WorkerConfig,
+        observer: Option<Arc<dyn Observer>>,
+        poller: Poller,
+    ) -> Self {
+        Self {
+            service,
+            limits: Arc::new(config.limits.clone()),
+            config,
+            observer,
+            poller,
+            rights: Rights::default(),
+            completions: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            stage: AtomicU8::new(Stage::Serving as u8),
+            in_flight: AtomicUsize::new(0),
+            date: Mutex::new((0, HttpDate::new(SystemTime::UNIX_EPOCH))),
+        }
+    }
+
+    /// Runs `wait`, which may block. On an application thread the service lets go of what the thread holds meanwhile.
+    pub(crate) fn blocking(&self, mut wait: impl FnMut()) {
+        if APPLICATION.get() { self.service.blocking(&mut wait) } else { wait() }
+    }
+
+    /// Runs `act`, a quick system call. While another call is running the service lets go meanwhile: a thread that
+    /// comes back from a wait would otherwise be kept out for a switch interval of the interpreter, 5 ms.
+    pub(crate) fn unheld(&self, mut act: impl FnMut()) {
+        if self.in_flight.load(Ordering::Relaxed) > 1 { self.blocking(act) } else { act() }
+    }
+
+    /// Counts a call of the service for as long as `call` runs.
+    pub(crate) fn counted(&self, call: impl FnOnce()) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        call();
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many calls are running.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Reports the end of a response to the holder of the I/O role.
+    pub(crate) fn complete(&self, completion: Completion) {
+        self.completions.lock().unwrap_or_else(PoisonError::into_inner).push(completion);
+        self.wake_waiting();
+    }
+
+    /// Moves all reports into `taken`.
+    pub(crate) fn take_completions(&self, taken: &mut Vec<Completion>) {
+        taken.append(&mut self.completions.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Wakes the holder of the I/O role if it waits. Call it after the work to be found has been stored.
+    pub(crate) fn wake_waiting(&self) {
+        // Pairs with `about_to_wait`: either the waiter sees the work, or we see that it waits.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) {
+            self.poller.wake();
+        }
+    }
+
+    /// Announces a wait; afterwards look for work once more, then wait.
+    pub(crate) fn about_to_wait(&self) {
+        self.waiting.store(true, Ordering::SeqCst);
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    /// The wait is over.
+    pub(crate) fn done_waiting(&self) {
+        self.waiting.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether a response has ended that the loop has not seen.
+    pub(crate) fn has_completions(&self) -> bool {
+        !self.completions.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Serving,
+            1 => Stage::Draining,
+            _ => Stage::Ending,
+        }
+    }
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+    }
+
+    /// The `Date` of now, made anew once a second.
+    pub(crate) fn date(&self) -> HttpDate {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut date = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        if date.0 != second {
+            *date = (second, HttpDate::new(now));
+        }
+        date.1
+    }
+}

@@ -1,0 +1,264 @@
+//! How does a response reach its connection? The far side of [`ResponseWriter`](funicorn_http::ResponseWriter).
+//!
+//! [`Http1Sink`] frames what the application pushes and writes it to the connection's outbox. It sees no descriptor,
+//! so nothing that an application keeps can reach another client's connection. The head leaves together with the first
+//! block, and a small block is copied behind it, so that a small response is one write.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use funicorn_http::{
+    AbortReason, AfterResponse, BodyLength, FileRange, RequestHead, ResponseEncoder, ResponseHead,
+    ResponseSink, SendError,
+};
+
+use crate::connection::Connection;
+use crate::fork_guard;
+use crate::observer::Exchange;
+use crate::outbox::{Block, Broken};
+use crate::shared::{After, Completion, Shared, Stage};
+
+/// Up to this size a block is copied behind what goes before it: cheaper than a second buffer for the kernel.
+const COPIED: usize = 16 * 1024;
+
+/// Bytes of a file that are sent by the calling thread before the loop takes over.
+const FILE_AT_ONCE: usize = 256 * 1024;
+
+/// See the module.
+pub(crate) struct Http1Sink {
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    encoder: ResponseEncoder,
+    progress: Progress,
+    /// What leaves next: head, chunk size, small block.
+    front: Vec<u8>,
+    /// What the outbox kept in memory after the last write.
+    kept: usize,
+    status: u16,
+    body_sent: u64,
+    /// The request's head, kept for the observer when there is one.
+    request: Option<RequestHead>,
+    received_at: Instant,
+}
+
+/// How far a response has come.
+enum Progress {
+    /// No head yet.
+    Waiting,
+    /// The head waits for the first block.
+    Head(Box<ResponseHead>, BodyLength),
+    /// The head has left.
+    Body,
+}
+
+impl Http1Sink {
+    /// The sink for one request that was received on `connection` at `received_at`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        connection: Arc<Connection>,
+        request: &RequestHead,
+        received_at: Instant,
+    ) -> Self {
+        let observed = shared.observer.is_some().then(|| request.clone());
+        Self {
+            encoder: ResponseEncoder::new(request),
+            shared,
+            connection,
+            progress: Progress::Waiting,
+            front: Vec::new(),
+            kept: 0,
+            status: 0,
+            body_sent: 0,
+            request: observed,
+            received_at,
+        }
+    }
+
+    /// Puts the waiting head, if there is one, into the front.
+    fn encode_head(&mut self) -> Result<(), SendError> {
+        match std::mem::replace(&mut self.progress, Progress::Body) {
+            Progress::Waiting => {
+                self.progress = Progress::Waiting;
+                Err(SendError::Order)
+            }
+            Progress::Body => Ok(()),
+            Progress::Head(head, length) => {
+                if self.shared.stage() > Stage::Serving {
+                    self.encoder.close_after();
+                }
+                self.front.reserve(head.lines().len() + 256);
+                let (date, server) = (self.shared.date(), self.shared.config.server.as_bytes());
+                self.encoder.head(&head, length, &date, server, &mut self.front);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the front and `body`, framed.
+    fn write(
+        &mut self,
+        body: &[u8],
+        own: &mut dyn FnMut(usize) -> Bytes,
+        back: &'static [u8],
+    ) -> Result<(), SendError> {
+        let mut front = std::mem::take(&mut self.front);
+        let (mut body, mut back) = (body, back);
+        if body.len() <= COPIED {
+            front.extend_from_slice(body);
+            front.extend_from_slice(back);
+            (body, back) = (&[], &[]);
+        }
+        let mut result = Ok(0);
+        if !front.is_empty() || !body.is_empty() {
+            let connection = &self.connection;
+            self.shared.unheld(|| result = connection.write_block(Block { front: &front, body, own, back }));
+        }
+        front.clear();
+        self.front = front;
+        self.kept = result.map_err(|broken| self.broken(broken))?;
+        Ok(())
+    }
+
+    fn broken(&self, _: Broken) -> SendError {
+        if self.shared.stage() == Stage::Ending { SendError::Stopping } else { SendError::Gone }
+    }
+
+    /// If too much is kept, waits until the client has taken enough; somebody else flushes meanwhile. It is the next
+    /// block that waits, so that a response of one block, however large, never does.
+    fn wait_for_room(&self) -> Result<(), SendError> {
+        if self.kept <= self.shared.config.response_memory {
+            return Ok(());
+        }
+        self.shared.rights.promote_now();
+        let mut result = Ok(());
+        let mark = self.shared.config.response_memory / 2;
+        self.shared.blocking(|| result = self.connection.outbox.wait_for_room(mark));
+        result.map_err(|broken| self.broken(broken))
+    }
+
+    /// Tells the observer, and the loop.
+    fn end(mut self: Box<Self>, after: After) {
+        if let (Some(observer), Some(head)) = (&self.shared.observer, self.request.take()) {
+            let exchange = Exchange {
+                head: &head,
+                connection: &self.connection.info,
+                status: self.status,
+                body_sent: self.body_sent,
+                duration: self.received_at.elapsed(),
+            };
+            self.shared.blocking(|| observer.exchange(&exchange));
+        }
+        let Self { shared, connection, .. } = *self;
+        let seat = connection.seat;
+        // Before the report: from there on the loop may be the connection's last owner.
+        drop(connection);
+        shared.complete(Completion { seat, after });
+    }
+
+    /// Answers in the application's place when it has said nothing at all.
+    fn answer_500(&mut self) -> Option<()> {
+        const TEXT: &[u8] = b"Internal Server Error\n";
+        let mut head = ResponseHead::new(500, b"Internal Server Error").ok()?;
+        head.append(b"Content-Type", b"text/plain; charset=utf-8").ok()?;
+        self.encoder.close_after();
+        self.start(head, BodyLength::Known(TEXT.len() as u64)).ok()?;
+        self.send(TEXT, &mut |taken| Bytes::from_static(&TEXT[taken..])).ok()
+    }
+}
+
+impl ResponseSink for Http1Sink {
+    fn start(&mut self, head: ResponseHead, length: BodyLength) -> Result<(), SendError> {
+        fork_guard::exit_if_forked();
+        if !matches!(self.progress, Progress::Waiting) {
+            return Err(SendError::Order);
+        }
+        self.status = head.code();
+        self.progress = Progress::Head(Box::new(head), length);
+        Ok(())
+    }
+
+    fn send(&mut self, block: &[u8], rest: &mut dyn FnMut(usize) -> Bytes) -> Result<(), SendError> {
+        fork_guard::exit_if_forked();
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.wait_for_room()?;
+        self.encode_head()?;
+        let frame = self.encoder.block(block.len() as u64);
+        self.front.extend_from_slice(frame.prefix());
+        let take = frame.take as usize;
+        self.write(&block[..take], &mut |taken| rest(taken).slice(..take - taken), frame.suffix)?;
+        self.body_sent += frame.take;
+        if frame.too_long { Err(SendError::TooLong) } else { Ok(()) }
+    }
+
+    fn send_file(&mut self, range: FileRange) -> Result<(), SendError> {
+        fork_guard::exit_if_forked();
+        if range.len == 0 {
+            return Ok(());
+        }
+        self.wait_for_room()?;
+        self.encode_head()?;
+        let frame = self.encoder.block(range.len);
+        self.front.extend_from_slice(frame.prefix());
+        self.write(&[], &mut |_| Bytes::new(), &[])?;
+        if frame.take > 0 {
+            let mut range = Some(FileRange { len: frame.take, ..range });
+            let mut result = Ok(());
+            // Reading a file may wait for a disk.
+            self.shared.blocking(|| {
+                if let Some(range) = range.take() {
+                    result =
+                        self.connection.outbox.write_file(&self.connection.transport, range, FILE_AT_ONCE);
+                }
+            });
+            result.map_err(|broken| self.broken(broken))?;
+            self.front.extend_from_slice(frame.suffix);
+            self.body_sent += frame.take;
+        }
+        if frame.too_long { Err(SendError::TooLong) } else { Ok(()) }
+    }
+
+    fn room(&self) -> Option<u64> {
+        self.encoder.room()
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), SendError> {
+        fork_guard::exit_if_forked();
+        let result = self.encode_head().and_then(|()| self.encoder.finish()).and_then(|(tail, after)| {
+            self.front.extend_from_slice(tail);
+            self.write(&[], &mut |_| Bytes::new(), &[])?;
+            Ok(after)
+        });
+        let delimited_by_close = self.encoder.is_delimited_by_close();
+        match result {
+            Ok(AfterResponse::KeepAlive) => self.end(After::KeepAlive),
+            Ok(AfterResponse::Close) => self.end(After::Close),
+            Err(SendError::TooShort) => {
+                // What was handed over may leave; the missing bytes tell the client.
+                let _ = self.write(&[], &mut |_| Bytes::new(), &[]);
+                self.end(if delimited_by_close { After::Reset } else { After::Close });
+                return Err(SendError::TooShort);
+            }
+            Err(error) => {
+                self.end(After::Reset);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn abort(mut self: Box<Self>, reason: AbortReason) {
+        fork_guard::exit_if_forked();
+        log::debug!("a response to {} was given up: {reason:?}", self.connection.info.peer);
+        if matches!(self.progress, Progress::Waiting) && self.shared.stage() < Stage::Ending {
+            let after = if self.answer_500().is_some() { After::Close } else { After::Reset };
+            return self.end(after);
+        }
+        // The blocks handed over may leave, but no last chunk follows.
+        let wrote = self.encode_head().and_then(|()| self.write(&[], &mut |_| Bytes::new(), &[]));
+        let reset = wrote.is_err() || self.encoder.is_delimited_by_close();
+        self.end(if reset { After::Reset } else { After::Close });
+    }
+}

@@ -1,0 +1,90 @@
+//! How do bytes get to the peer and from it? Through a [`Transport`], the owner of a connection's descriptor.
+//!
+//! Plain sockets now; TLS will be a second variant. Nothing here waits: a call that would block gives `WouldBlock`.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
+
+use crate::fork_guard;
+
+/// A connection's socket. Dropping it closes the descriptor, and nothing else ever does.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// TCP or a Unix stream, without TLS.
+    Plain(OwnedFd),
+}
+
+impl Transport {
+    /// Takes over an accepted, non-blocking socket.
+    pub(crate) fn plain(fd: OwnedFd) -> Self {
+        fork_guard::watch(fd.as_fd());
+        Self::Plain(fd)
+    }
+
+    fn fd(&self) -> &OwnedFd {
+        match self {
+            Self::Plain(fd) => fd,
+        }
+    }
+
+    /// Reads what has arrived; 0 is the peer's end.
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let (read, _) = retry_on_intr(|| recv(self.fd(), &mut *buf, RecvFlags::empty()))?;
+        Ok(read)
+    }
+
+    /// Writes the start of `bytes`.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| send(self.fd(), bytes, SendFlags::NOSIGNAL))?)
+    }
+
+    /// Writes the start of `parts`, one after the other.
+    pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| {
+            sendmsg(self.fd(), parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        })?)
+    }
+
+    /// Sends up to `len` bytes of `file` from `offset` on, without their passing through this process.
+    /// 0 means that the file is shorter than that.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, len: usize) -> io::Result<usize> {
+        let mut offset = offset;
+        Ok(retry_on_intr(|| rustix::fs::sendfile(self.fd(), file, Some(&mut offset), len))?)
+    }
+
+    /// Ends our sending side, so that the peer reads an end after what was written.
+    pub(crate) fn shutdown_write(&self) {
+        // It fails only when the peer has gone first.
+        let _ = shutdown(self.fd(), Shutdown::Write);
+    }
+
+    /// Ends both sides; threads that hold the connection see errors from now on.
+    pub(crate) fn shutdown_both(&self) {
+        let _ = shutdown(self.fd(), Shutdown::Both);
+    }
+
+    /// Lets the close of the descriptor send a reset, so that the peer sees a failure where an end would look like success.
+    pub(crate) fn reset_on_close(&self) {
+        // On a Unix socket there is no reset; there the end has to do.
+        let _ = socket2::SockRef::from(self.fd()).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl AsFd for Transport {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd().as_fd()
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        // In a forked child the number may already stand for another file of the child's.
+        fork_guard::exit_if_forked();
+        fork_guard::unwatch(self.fd().as_raw_fd());
+    }
+}

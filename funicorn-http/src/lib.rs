@@ -104,3 +104,8 @@ pub use response::{BodyLength, HeaderError, ResponseHead};
 pub use service::Service;
 pub use session::{Event, ReceivedHead, Session};
 pub use writer::{AbortReason, FileRange, ResponseSink, ResponseWriter, SendError};
+
+/// The README's example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -43,8 +43,9 @@ pub enum HeaderError {
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
     code: u16,
-    reason: Vec<u8>,
-    lines: Vec<u8>,
+    /// The reason phrase and behind it the header lines, in one allocation.
+    text: Vec<u8>,
+    reason_len: usize,
     content_length: Option<u64>,
     close: bool,
     has_date: bool,
@@ -63,10 +64,12 @@ impl ResponseHead {
         if !is_field_content(reason) {
             return Err(HeaderError::Reason);
         }
+        let mut text = Vec::with_capacity(256);
+        text.extend_from_slice(reason);
         Ok(Self {
             code,
-            reason: reason.to_vec(),
-            lines: Vec::with_capacity(256),
+            text,
+            reason_len: reason.len(),
             content_length: None,
             close: false,
             has_date: false,
@@ -105,11 +108,11 @@ impl ResponseHead {
             }
             Noted::Connection | Noted::HopByHop => return Err(HeaderError::HopByHop),
         }
-        self.lines.reserve(name.len() + value.len() + 4);
-        self.lines.extend_from_slice(name);
-        self.lines.extend_from_slice(b": ");
-        self.lines.extend_from_slice(value);
-        self.lines.extend_from_slice(b"\r\n");
+        self.text.reserve(name.len() + value.len() + 4);
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(b"\r\n");
         Ok(())
     }
 
@@ -122,18 +125,18 @@ impl ResponseHead {
     /// The reason phrase.
     #[must_use]
     pub fn reason(&self) -> &[u8] {
-        &self.reason
+        &self.text[..self.reason_len]
     }
 
     /// The header lines as they go on the wire, each with its CRLF.
     #[must_use]
     pub fn lines(&self) -> &[u8] {
-        &self.lines
+        &self.text[self.reason_len..]
     }
 
     /// Every header line as `(name, value)`, for bridges to other HTTP libraries.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.lines.split(|&byte| byte == b'\n').filter_map(|line| {
+        self.lines().split(|&byte| byte == b'\n').filter_map(|line| {
             let colon = memmem::find(line, b": ")?;
             Some((&line[..colon], line[colon + 2..].strip_suffix(b"\r")?))
         })
@@ -198,28 +201,30 @@ impl Noted {
 
 /// A token character (RFC 9110 §5.6.2).
 pub(crate) fn is_token(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#'
-            | b'$'
-            | b'%'
-            | b'&'
-            | b'\''
-            | b'*'
-            | b'+'
-            | b'-'
-            | b'.'
-            | b'^'
-            | b'_'
-            | b'`'
-            | b'|'
-            | b'~'
-    ) || byte.is_ascii_alphanumeric()
+    TOKEN[usize::from(byte)]
 }
+
+/// Looked up and not compared, for it is asked of every byte of every header name that an application sets.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// Whether `text` may stand in a field value or reason phrase: no control characters but HTAB (RFC 9110 §5.5).
 pub(crate) fn is_field_content(text: &[u8]) -> bool {
-    text.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+    // A fold without an early end, so that the compiler can take many bytes at once.
+    text.iter().fold(true, |good, &byte| good & (byte == b'\t' || (byte >= b' ' && byte != 0x7f)))
 }
 
 /// A plain decimal number: digits only, at least one, at most `u64::MAX` (RFC 9110 §8.6).

@@ -4,7 +4,7 @@
 //! arguments it is the driver, which starts itself once more for each scenario; with one it is the supervisor of that
 //! scenario. What the processes say goes to the pipe that is their standard output; it ends when the
 //! last of them has ended, so that each scenario also shows that nobody is left behind.
-#![allow(unsafe_code, reason = "the tested fork of an application, and its end")]
+#![allow(unsafe_code, clippy::unwrap_used, reason = "a test, of forks among others")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;

@@ -1,0 +1,284 @@
+//! What is the server to do? The meaning of the flags, checked as far as that goes without serving.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use funicorn_http::Limits;
+use funicorn_net::{BindAddress, SupervisorConfig, WorkerConfig};
+use funicorn_wsgi::{ApplicationSpec, InterpreterConfig, WsgiConfig};
+use log::LevelFilter;
+
+use crate::flags::Flags;
+use crate::{AccessLogTarget, Exit};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The application to serve.
+    pub application: ApplicationSpec,
+    /// Where to listen.
+    pub bind: Vec<BindAddress>,
+    /// Worker processes, at least 1. Only the command forks them; [`Funicorn`](crate::Funicorn) serves in its own process.
+    pub workers: usize,
+    /// Application threads of each worker, at least 1.
+    pub threads: usize,
+    /// How long requests in flight may take to finish.
+    pub graceful_timeout: Duration,
+    /// The directory to change to. Only the command does.
+    pub chdir: Option<PathBuf>,
+    /// What comes before the working directory in `sys.path`.
+    pub pythonpath: Vec<PathBuf>,
+    /// The `python` whose environment to use.
+    pub python: Option<PathBuf>,
+    /// `sys.argv`.
+    pub argv: Vec<OsString>,
+    /// `SCRIPT_NAME`: empty, or a path without a slash at its end.
+    pub root_path: String,
+    /// Whether a hop-by-hop header of the application is an error.
+    pub strict_headers: bool,
+    /// Bytes of the largest request body.
+    pub limit_request_body: u64,
+    /// Where large request bodies wait.
+    pub spool_dir: PathBuf,
+    /// Where the access log goes, if anywhere.
+    pub access_log: Option<AccessLogTarget>,
+    /// What the other log says.
+    pub log_level: LevelFilter,
+}
+
+/// A flag that names something which cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `--chdir`.
+    #[error("cannot change to the directory {}: {}", .0.display(), .1)]
+    Chdir(PathBuf, #[source] io::Error),
+    /// `--spool-dir`.
+    #[error("--spool-dir {} cannot be used: {}", .0.display(), .1)]
+    SpoolDir(PathBuf, #[source] io::Error),
+    /// `--access-logfile`.
+    #[error("the access log cannot be opened: {0}")]
+    AccessLog(#[source] io::Error),
+}
+
+impl Config {
+    /// Serves `application` as the command does without flags.
+    #[must_use]
+    pub fn new(application: ApplicationSpec) -> Self {
+        Self {
+            application,
+            bind: vec![BindAddress::Tcp { host: "127.0.0.1".to_owned(), port: 8000 }],
+            workers: 1,
+            threads: 1,
+            graceful_timeout: SupervisorConfig::default().graceful_timeout,
+            chdir: None,
+            pythonpath: Vec::new(),
+            python: None,
+            argv: Vec::new(),
+            root_path: String::new(),
+            strict_headers: false,
+            limit_request_body: Limits::default().body,
+            spool_dir: default_spool_dir(),
+            access_log: None,
+            log_level: LevelFilter::Info,
+        }
+    }
+
+    /// Reads the command line, whose first word is the program.
+    ///
+    /// # Errors
+    /// What clap says; also for `--help` and `--version`, whose text is an "error" with exit code 0.
+    pub fn from_args(args: Vec<OsString>) -> Result<Self, clap::Error> {
+        let flags = Flags::try_parse_from(&args)?;
+        let argv = sys_argv(args);
+        Ok(Self {
+            bind: flags.bind,
+            workers: flags.workers.into(),
+            threads: flags.threads.into(),
+            graceful_timeout: flags.graceful_timeout,
+            chdir: flags.chdir,
+            pythonpath: flags.pythonpath,
+            python: flags.python,
+            argv,
+            root_path: flags.root_path,
+            strict_headers: flags.strict_headers,
+            limit_request_body: flags.limit_request_body,
+            spool_dir: flags.spool_dir.unwrap_or_else(default_spool_dir),
+            access_log: flags.access_logfile,
+            log_level: log_level(&flags.log_level),
+            ..Self::new(flags.application)
+        })
+    }
+
+    /// Looks at the spool directory before the first upload does.
+    pub(crate) fn check_spool_dir(&self) -> Result<(), ConfigError> {
+        let check = || {
+            if !fs::metadata(&self.spool_dir)?.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            Ok(rustix::fs::access(
+                &self.spool_dir,
+                rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+            )?)
+        };
+        check().map_err(|error| ConfigError::SpoolDir(self.spool_dir.clone(), error))?;
+        if is_memory(&self.spool_dir) {
+            let dir = self.spool_dir.display();
+            log::warn!(
+                "{dir} is in memory (tmpfs), so large request bodies will be too; set --spool-dir to a directory on a disk"
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn supervisor(&self) -> SupervisorConfig {
+        let mut config = SupervisorConfig::default();
+        config.workers = self.workers;
+        config.graceful_timeout = self.graceful_timeout;
+        config.fatal_codes = Exit::FATAL.map(Exit::code).to_vec();
+        config
+    }
+
+    pub(crate) fn worker(&self) -> WorkerConfig {
+        let mut config = WorkerConfig::default();
+        config.threads = self.threads;
+        config.limits.body = self.limit_request_body;
+        config.graceful_timeout = self.graceful_timeout;
+        config.spool_dir.clone_from(&self.spool_dir);
+        config
+    }
+
+    pub(crate) fn interpreter(&self) -> InterpreterConfig {
+        InterpreterConfig {
+            python: self.python.clone(),
+            argv: self.argv.clone(),
+            pythonpath: self.pythonpath.clone(),
+        }
+    }
+
+    /// `workers`: how many processes serve, so that `wsgi.multiprocess` tells the truth.
+    pub(crate) fn wsgi(&self, workers: usize) -> WsgiConfig {
+        let mut config = WsgiConfig::default();
+        config.root_path.clone_from(&self.root_path);
+        config.strict_headers = self.strict_headers;
+        config.multithread = self.threads > 1;
+        config.multiprocess = workers > 1;
+        config.server_software = concat!("funicorn/", env!("CARGO_PKG_VERSION")).to_owned();
+        config
+    }
+}
+
+/// `$TMPDIR` is somebody's decision; otherwise `/var/tmp`, which is on a disk where `/tmp` is often memory
+/// (a spooled body would be memory again); `/tmp` where there is nothing else.
+fn default_spool_dir() -> PathBuf {
+    let var_tmp = Path::new("/var/tmp");
+    let is_usable = || rustix::fs::access(var_tmp, rustix::fs::Access::WRITE_OK).is_ok();
+    if std::env::var_os("TMPDIR").is_none() && is_usable() {
+        var_tmp.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
+}
+
+fn is_memory(dir: &Path) -> bool {
+    const TMPFS: u64 = 0x0102_1994;
+    rustix::fs::statfs(dir).is_ok_and(|status| status.f_type as u64 == TMPFS)
+}
+
+/// As Python sets it for a console script: the program with its path, then the arguments as they were typed.
+fn sys_argv(mut args: Vec<OsString>) -> Vec<OsString> {
+    let has_path = |program: &OsString| Path::new(program).components().count() > 1;
+    if let (Some(program), Ok(executable)) =
+        (args.first_mut().filter(|program| !has_path(program)), std::env::current_exe())
+    {
+        *program = executable.into();
+    }
+    args
+}
+
+fn log_level(name: &str) -> LevelFilter {
+    match name.to_ascii_lowercase().as_str() {
+        "error" => LevelFilter::Error,
+        "warning" => LevelFilter::Warn,
+        "debug" => LevelFilter::Debug,
+        _ => LevelFilter::Info,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(args: &str) -> Result<Config, clap::Error> {
+        Config::from_args(["/bin/funicorn"].into_iter().chain(args.split(' ')).map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_defaults() {
+        let config = config("app").unwrap();
+        assert_eq!(config.application.to_string(), "app");
+        assert_eq!(config.bind, ["127.0.0.1:8000".parse().unwrap()]);
+        assert_eq!((config.workers, config.threads), (1, 1));
+        assert_eq!(config.graceful_timeout, Duration::from_secs(30));
+        assert_eq!(config.limit_request_body, 100 << 20);
+        assert_eq!(config.access_log, None);
+        assert_eq!(config.argv, ["/bin/funicorn", "app"]);
+    }
+
+    #[test]
+    fn flags_are_heard() {
+        let config = config(
+            "--bind [::1]:80 -b unix:/x -w 3 --threads 4 --pythonpath a:b --pythonpath c --limit-request-body 2G \
+             --access-logfile - --log-level WARNING --root-path /p/ --strict-headers m:f(1,a='b')",
+        )
+        .unwrap();
+        assert_eq!(config.bind, ["[::1]:80".parse().unwrap(), "unix:/x".parse().unwrap()]);
+        assert_eq!((config.workers, config.threads), (3, 4));
+        assert_eq!(config.pythonpath, ["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(config.limit_request_body, 2 << 30);
+        assert_eq!(config.access_log, Some(AccessLogTarget::Stdout));
+        assert_eq!(config.log_level, LevelFilter::Warn);
+        assert_eq!(config.root_path, "/p");
+        assert!(config.strict_headers);
+    }
+
+    #[test]
+    fn wrong_flags_end_with_code_2() {
+        for args in [
+            "",
+            "app --workers 0",
+            "app --threads 0",
+            "app --threads x",
+            "app --bind 8000",
+            "app --no-such-flag",
+            "app other",
+            "app.py/x",
+            "app --log-level loud",
+            "app --limit-request-body lots",
+        ] {
+            assert_eq!(config(args).unwrap_err().exit_code(), 2, "{args}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_failure() {
+        for args in ["--help", "-h", "--version", "-V"] {
+            assert_eq!(config(args).unwrap_err().exit_code(), 0, "{args}");
+        }
+    }
+
+    #[test]
+    fn a_spool_dir_must_be_a_directory_that_can_be_written() {
+        let mut config = config("app").unwrap();
+        config.check_spool_dir().unwrap();
+        for path in ["/no/such/dir", "/etc/passwd"] {
+            config.spool_dir = path.into();
+            assert!(matches!(config.check_spool_dir(), Err(ConfigError::SpoolDir(..))), "{path}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What may stand on the command line? Flags as they are typed, and the texts of `--help`.
+//!
+//! Names and defaults are gunicorn's wherever it has the same flag. What the flags *mean* is in [`Config`](crate::Config).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Parser};
+use funicorn_net::BindAddress;
+use funicorn_wsgi::ApplicationSpec;
+
+use crate::{AccessLogTarget, size, version};
+
+/// Serve a WSGI application over HTTP.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "funicorn",
+    override_usage = "funicorn [OPTIONS] MODULE[:APP]",
+    version = version::short(),
+    long_version = version::long(),
+    after_help = AFTER_HELP,
+    disable_version_flag = true,
+    max_term_width = 100
+)]
+#[non_exhaustive]
+pub struct Flags {
+    /// The application: a module, and in it an attribute (app, site.wsgi.application) or a call with literal
+    /// arguments (create_app("prod")). Without :APP it is `application`, else `app`.
+    #[arg(value_name = "MODULE[:APP]", value_parser = parse::<ApplicationSpec>)]
+    pub application: ApplicationSpec,
+
+    /// Where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. May be given several times.
+    #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", help_heading = "Serving")]
+    #[arg(value_parser = parse::<BindAddress>)]
+    pub bind: Vec<BindAddress>,
+
+    /// Processes that serve. One that dies is replaced.
+    #[arg(short, long, value_name = "N", default_value_t = 1, help_heading = "Serving")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: u16,
+
+    /// Threads per worker, each of which runs one request at a time.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Serving")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+
+    /// How long requests in flight may take to finish after TERM.
+    #[arg(long, value_name = "SECONDS", default_value = "30", help_heading = "Serving")]
+    #[arg(value_parser = parse_seconds)]
+    pub graceful_timeout: Duration,
+
+    /// Change to this directory first. Modules are imported from the current directory.
+    #[arg(long, value_name = "DIR", help_heading = "Application")]
+    pub chdir: Option<PathBuf>,
+
+    /// Directories to put in front of sys.path, separated by colons. May be given several times.
+    #[arg(long, value_name = "DIRS", value_delimiter = ':', help_heading = "Application")]
+    pub pythonpath: Vec<PathBuf>,
+
+    /// The python whose environment to use, instead of the active virtual environment's.
+    #[arg(long, value_name = "PATH", help_heading = "Application")]
+    pub python: Option<PathBuf>,
+
+    /// The path under which the application is mounted (SCRIPT_NAME).
+    #[arg(
+        long,
+        value_name = "/PATH",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Application"
+    )]
+    #[arg(value_parser = parse_root_path)]
+    pub root_path: String,
+
+    /// Make hop-by-hop response headers of the application an error instead of dropping them.
+    #[arg(long, help_heading = "Application")]
+    pub strict_headers: bool,
+
+    /// The largest request body, in bytes or with K, M, G or T; 0 is no limit. A larger one gets 413.
+    #[arg(long, value_name = "SIZE", default_value = "100M", help_heading = "Limits")]
+    #[arg(value_parser = size::parse_limit)]
+    pub limit_request_body: u64,
+
+    /// Where large request bodies wait, as unlinked files. Best on a disk: /tmp is often memory. Default:
+    /// $TMPDIR, else /var/tmp.
+    #[arg(long, value_name = "DIR", help_heading = "Limits")]
+    pub spool_dir: Option<PathBuf>,
+
+    /// Log each request to this file (- is standard output), in gunicorn's default format.
+    #[arg(long, value_name = "PATH", help_heading = "Logging")]
+    #[arg(value_parser = parse::<AccessLogTarget>)]
+    pub access_logfile: Option<AccessLogTarget>,
+
+    /// What to log on standard error: error, warning, info or debug, and what is graver.
+    #[arg(long, value_name = "LEVEL", default_value = "info", ignore_case = true, help_heading = "Logging")]
+    #[arg(value_parser = PossibleValuesParser::new(["error", "warning", "info", "debug"]), hide_possible_values = true)]
+    pub log_level: String,
+
+    /// Print the versions of Funicorn, of Python and of the build.
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+const AFTER_HELP: &str = "\
+Signals: TERM stops when the requests in flight are finished, INT and QUIT without waiting for them;
+a second signal ends at once.
+
+Exit codes: 0 stopped as told, 1 internal error, 2 wrong flag, 3 the application cannot be loaded,
+4 an address cannot be listened at, 5 the Python environment is unusable, 130 or 143 ended by a
+second INT or TERM.
+
+Examples:
+  funicorn app
+  funicorn --bind 0.0.0.0:80 --workers 4 --threads 8 shop.wsgi
+  funicorn --bind unix:/run/shop.sock 'shop:create_app(\"prod\", debug=False)'";
+
+/// `FromStr`, as clap wants it: with the error as a sentence.
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds: Option<f64> = text.parse().ok().filter(|_| plain);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    // A week is as good as for ever, and can be added to any clock.
+    let longest = Duration::from_secs(7 * 24 * 3600);
+    duration
+        .filter(|&duration| duration <= longest)
+        .ok_or_else(|| "write a number of seconds, for example 30".to_owned())
+}
+
+/// A path without a slash at its end, so that it can be compared with the beginnings of others.
+fn parse_root_path(text: &str) -> Result<String, String> {
+    let path = text.trim_end_matches('/');
+    if path.is_empty() || (path.starts_with('/') && !path.contains(['?', '#'])) {
+        return Ok(path.to_owned());
+    }
+    Err("write a path that begins with a slash, for example /shop".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds() {
+        assert_eq!(parse_seconds("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_seconds("0"), Ok(Duration::ZERO));
+        for text in ["", "-1", "+1", "1e3", "inf", "nan", "x", "1s", "999999999"] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn root_paths() {
+        for (text, path) in [("", ""), ("/", ""), ("/shop", "/shop"), ("/a/b/", "/a/b")] {
+            assert_eq!(parse_root_path(text).as_deref(), Ok(path));
+        }
+        for text in ["shop", "/a?b", "http://x/"] {
+            assert!(parse_root_path(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! How does a WSGI application become a [`Service`]?
+
+use std::sync::Arc;
+
+use funicorn_http::{
+    Body, BodyLength, ConnectionInfo, Request, RequestHead, ResponseHead, ResponseWriter, SendError, Service,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyContext;
+
+use crate::application::{self, LoadError};
+use crate::attachment::{EnteredContext, current_context, without_interpreter};
+use crate::environ::Environs;
+use crate::errors::ErrorLog;
+use crate::exchange::{Exchange, Response};
+use crate::input::Input;
+use crate::response::respond;
+use crate::start_response::HeaderRules;
+use crate::{ApplicationSpec, path, traceback};
+
+/// What the adapter is told about the server that it works for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WsgiConfig {
+    /// The path at which the application is mounted: its `SCRIPT_NAME`. Empty by default.
+    ///
+    /// For `/p`, the paths `/p` and `/p/...` lose the prefix; any other path is taken to have lost it at a proxy.
+    pub root_path: String,
+    /// Whether a hop-by-hop header of the application raises (PEP 3333, "Other HTTP Features") instead of being dropped and logged once.
+    pub strict_headers: bool,
+    /// `wsgi.multithread`: whether another thread of this process may call the application at the same time.
+    pub multithread: bool,
+    /// `wsgi.multiprocess`: whether another process may.
+    pub multiprocess: bool,
+    /// `SERVER_SOFTWARE`.
+    pub server_software: String,
+    /// Where `wsgi.errors` leads.
+    pub errors: ErrorLog,
+}
+
+impl Default for WsgiConfig {
+    fn default() -> Self {
+        Self {
+            root_path: String::new(),
+            strict_headers: false,
+            multithread: false,
+            multiprocess: false,
+            server_software: concat!("funicorn/", env!("CARGO_PKG_VERSION")).to_owned(),
+            errors: ErrorLog::default(),
+        }
+    }
+}
+
+/// A WSGI application that can be served.
+///
+/// Python must be running: through [`Interpreter`](crate::Interpreter), or because the process is Python's anyway.
+#[derive(Debug)]
+pub struct WsgiService {
+    application: Py<PyAny>,
+    environs: Environs,
+    rules: Arc<HeaderRules>,
+    /// `wsgi.input` of a request without a body; it has no state, so that one is enough.
+    no_input: Py<Input>,
+    /// The context that stood after loading. Each request runs in a copy.
+    context: Py<PyContext>,
+}
+
+impl WsgiService {
+    /// Imports the application that `spec` names, on the calling thread, which should be Python's main thread.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; its text says what to do and contains Python's traceback where there is one.
+    pub fn load(spec: &ApplicationSpec, config: WsgiConfig) -> Result<Self, LoadError> {
+        Python::attach(|py| {
+            let application = application::load(py, spec)?;
+            Self::new(py, &application, config).map_err(|error| LoadError::Raised {
+                what: "preparing to serve".to_owned(),
+                traceback: traceback::format(py, &error),
+            })
+        })
+    }
+
+    fn new(py: Python<'_>, application: &Bound<'_, PyAny>, config: WsgiConfig) -> PyResult<Self> {
+        Ok(Self {
+            application: application.clone().unbind(),
+            environs: Environs::new(py, &config)?,
+            rules: Arc::new(HeaderRules::new(config.strict_headers)),
+            no_input: Py::new(py, Input::new(Body::empty()))?,
+            context: current_context(py)?,
+        })
+    }
+
+    fn serve(
+        &self,
+        py: Python<'_>,
+        (head, body, connection): (&RequestHead, Body, &ConnectionInfo),
+        response: ResponseWriter,
+    ) -> PyResult<()> {
+        let body_len = body.len();
+        let input = match body_len {
+            Some(0) => self.no_input.bind(py).clone(),
+            _ => Bound::new(py, Input::new(body))?,
+        };
+        let environ = self.environs.build(py, head, connection, &input, body_len)?;
+        let exchange = Bound::new(py, Exchange::new(Response::new(response), Arc::clone(&self.rules)))?;
+        let _context = EnteredContext::copy_of(self.context.bind(py))?;
+        respond(self.application.bind(py), &environ, &exchange, &|| describe(head));
+        Ok(())
+    }
+}
+
+impl Service for WsgiService {
+    /// Calls the application, on a thread that is attached to the interpreter if [`thread`](Self::thread) wraps its life (any other thread
+    /// is attached for the time of the call, which costs more).
+    fn call(&self, request: Request, response: ResponseWriter) {
+        if path::percent_decode(request.head.path()).contains(&0) {
+            return refuse_nul(response);
+        }
+        let Request { head, body, connection, .. } = request;
+        Python::attach(|py| {
+            if let Err(error) = self.serve(py, (&head, body, &connection), response) {
+                log::error!(
+                    "{}: the request could not be set up\n{}",
+                    describe(&head),
+                    traceback::format(py, &error)
+                );
+            }
+        });
+    }
+
+    fn thread(&self, body: &mut dyn FnMut()) {
+        Python::attach(|_| body());
+    }
+
+    fn blocking(&self, wait: &mut dyn FnMut()) {
+        without_interpreter(wait);
+    }
+}
+
+/// A request in the words of a log line.
+fn describe(head: &RequestHead) -> String {
+    format!("{} {}", head.method().escape_ascii(), head.target().escape_ascii())
+}
+
+/// `%00` means mischief, and ends a string in every C library behind an application.
+fn refuse_nul(mut response: ResponseWriter) {
+    const BODY: &[u8] = b"Bad Request\n";
+    let answer = |response: &mut ResponseWriter| -> Result<(), SendError> {
+        let mut head = ResponseHead::new(400, b"Bad Request").map_err(|_| SendError::Order)?;
+        head.append(b"Content-Type", b"text/plain; charset=utf-8").map_err(|_| SendError::Order)?;
+        response.start(head, BodyLength::Known(BODY.len() as u64))?;
+        response.send(BODY)
+    };
+    if answer(&mut response).is_ok() {
+        // Whether the client is still there concerns nobody.
+        let _ = response.finish();
+    }
+}

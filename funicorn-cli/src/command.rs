@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use funicorn_net::{
-    Lifecycle, Listener, Observer, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard,
-};
+use funicorn_net::{Lifecycle, Listener, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard};
+use rustix::event::{EventfdFlags, eventfd};
 
 use crate::funicorn::{ServeError, Serving, listen, open_access_log};
 use crate::{Config, ConfigError, Exit, logging, version};
@@ -76,9 +76,13 @@ fn supervise(config: &Config) -> Result<i32, CommandError> {
     config.check_spool_dir().map_err(ServeError::Config)?;
     let observer = open_access_log(config).map_err(ServeError::Config)?;
     let listeners = Rc::new(RefCell::new(listen(config).map_err(ServeError::Bind)?));
-    let lifecycle = CloseListeners(Rc::clone(&listeners));
+    let speaker = Rc::new(Speaker::new().map_err(ServeError::System)?);
+    let lifecycle = Composition { listeners: Rc::clone(&listeners), speaker: Rc::clone(&speaker) };
     let supervisor = Supervisor::new(config.supervisor(), signals, Box::new(lifecycle));
-    Ok(supervisor.run(&mut |context| work(config, listeners.take(), observer.clone(), context))?)
+    Ok(supervisor.run(&mut |context| {
+        let serving = Serving { config, workers: config.workers, observer: observer.clone() };
+        work(serving, listeners.take(), context, &speaker)
+    })?)
 }
 
 fn change_directory(config: &Config) -> Result<(), ServeError> {
@@ -86,28 +90,53 @@ fn change_directory(config: &Config) -> Result<(), ServeError> {
     Ok(std::env::set_current_dir(directory).map_err(|error| ConfigError::Chdir(directory.clone(), error))?)
 }
 
-/// Turns clients away as soon as the server is to stop.
-struct CloseListeners(Rc<RefCell<Vec<Listener>>>);
+/// What the command does as the supervisor's workers come and go.
+struct Composition {
+    listeners: Rc<RefCell<Vec<Listener>>>,
+    speaker: Rc<Speaker>,
+}
 
-impl Lifecycle for CloseListeners {
+impl Lifecycle for Composition {
+    fn before_fork(&mut self) {
+        self.speaker.allow_one();
+    }
+
+    /// Clients are to be turned away as soon as the server is to stop.
     fn stopping(&mut self) {
-        self.0.take();
+        self.listeners.take();
+    }
+}
+
+/// Which of the workers that fail alike at the start says why? The first: an eventfd that all of them share, and that
+/// the first one empties. A worker that replaces another may speak again.
+struct Speaker {
+    may_speak: OwnedFd,
+}
+
+impl Speaker {
+    fn new() -> io::Result<Self> {
+        Ok(Self { may_speak: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
+    }
+
+    fn allow_one(&self) {
+        // It can only fail when it is full, and then it allows one already.
+        let _ = rustix::io::write(&self.may_speak, &1u64.to_ne_bytes());
+    }
+
+    fn may_speak(&self) -> bool {
+        rustix::io::read(&self.may_speak, &mut [0u8; 8]).is_ok()
     }
 }
 
 /// The whole of a worker's life; returns its exit code.
-fn work(
-    config: &Config,
-    listeners: Vec<Listener>,
-    observer: Option<Arc<dyn Observer>>,
-    context: WorkerContext,
-) -> i32 {
-    let serving = Serving { config, workers: config.workers, observer };
-    let stopped = || bound_finalization(config.graceful_timeout);
-    match serving.run(listeners, context.control, context.ready, stopped) {
+fn work(serving: Serving<'_>, listeners: Vec<Listener>, context: WorkerContext, speaker: &Speaker) -> i32 {
+    let timeout = serving.config.graceful_timeout;
+    match serving.run(listeners, context.control, context.ready, || bound_finalization(timeout)) {
         Ok(()) => Exit::Success.code(),
         Err(error) => {
-            log::error!("{error}");
+            if speaker.may_speak() {
+                log::error!("{error}");
+            }
             exit(&error).code()
         }
     }

@@ -23,6 +23,9 @@ use worker_process::WorkerProcess;
 /// What a worker may take beyond its graceful timeout, to finalize its interpreter, before it is killed.
 const LEEWAY: Duration = Duration::from_secs(2);
 
+/// What workers may take to stop without waiting for requests.
+const NOW_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What workers may take to stop when the application cannot be served at all and the operator waits for the prompt.
 const FATAL_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -79,7 +82,7 @@ pub struct WorkerContext {
 /// | a worker dies | another takes its place: at once, or after a pause if it lived shortly |
 /// | a worker fails before one in its place was ever ready, with one of the [fatal codes](SupervisorConfig::fatal_codes) | everything stops, with this code |
 /// | TERM | orders a graceful stop, waits the graceful timeout and two seconds, kills who is left; exit code 0 |
-/// | INT, QUIT | the same, but workers do not wait for their requests |
+/// | INT, QUIT | the same, but workers do not wait for their requests and have five seconds |
 /// | a second signal | kills the workers at once; exit code 128 and the signal's number |
 pub struct Supervisor {
     config: SupervisorConfig,
@@ -214,12 +217,13 @@ impl Supervisor {
         let pid = worker.id();
         self.lifecycle.child_exited(pid, ending);
         if self.stop.is_some() {
-            return log::info!("worker {pid} {ending}");
+            return log::debug!("worker {pid} {ending}");
         }
         if let Ending::Exited(code) = ending
             && !place.was_ready
             && self.config.fatal_codes.contains(&code)
         {
+            log::error!("worker {pid} {ending} before it could serve: stopping");
             return self.begin_stop(Order::StopNow, code, FATAL_TIMEOUT);
         }
         let pause = place.back_off.after(worker.started.elapsed());
@@ -240,12 +244,16 @@ impl Supervisor {
             }
             // It is stopping already, since the application cannot be served.
             Some(_) if self.stop.is_some() => {}
-            Some(order) => self.begin_stop(order, 0, self.config.graceful_timeout.saturating_add(LEEWAY)),
+            Some(order) => {
+                log::info!("stopping");
+                let graceful = self.config.graceful_timeout.saturating_add(LEEWAY);
+                let timeout = if order == Order::StopNow { NOW_TIMEOUT } else { graceful };
+                self.begin_stop(order, 0, timeout);
+            }
         }
     }
 
     fn begin_stop(&mut self, order: Order, code: i32, timeout: Duration) {
-        log::info!("stopping {} workers", self.workers().count());
         self.stop = Some(Stop { code, deadline: Instant::now().checked_add(timeout) });
         for worker in self.places.iter_mut().filter_map(|place| place.worker.as_mut()) {
             worker.order(order);

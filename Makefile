@@ -1,0 +1,34 @@
+# Two commands are enough: `make run` serves the example, `make test` runs every test. Both do all set-up themselves.
+# PYTHON=/path/to/python3.X picks the interpreter to build for; PORT is where `make run` listens.
+
+PYTHON ?= python3
+PORT ?= 8000
+export PYTHON PORT
+
+.PHONY: help run test check e2e package format clean
+
+help:
+	@echo 'make run      build Funicorn and serve examples/flask_app.py on port $(PORT)'
+	@echo 'make test     run every test: format, lints, docs, Rust tests, packages, end to end'
+	@echo 'make check    the same without the end-to-end tests'
+	@echo 'make e2e      the end-to-end tests alone; ARGS="-k keep_alive" is handed to pytest'
+	@echo 'make format   format the Rust sources'
+	@echo 'make clean    remove everything that was built'
+
+run:
+	@scripts/run
+
+test:
+	@scripts/test check e2e
+
+check:
+	@scripts/test check
+
+e2e:
+	@scripts/test e2e
+
+format:
+	@cargo fmt --all
+
+clean:
+	@cargo clean

@@ -129,8 +129,8 @@ impl Io {
         let mut result = shared.poller.wait(&mut self.batch, Some(Duration::ZERO));
         if self.batch.is_empty() && self.ready.is_empty() && result.is_ok() {
             shared.about_to_wait();
-            if !shared.has_completions() && !(holder == Holder::Understudy && shared.rights.has_idle_thread())
-            {
+            let wanted = holder == Holder::Understudy && shared.rights.has_idle_thread();
+            if !wanted && !shared.has_completions() {
                 let timeout = self.timeout();
                 let mut wait = || result = shared.poller.wait(&mut self.batch, timeout);
                 if holder == Holder::Application { shared.service.blocking(&mut wait) } else { wait() }
@@ -288,10 +288,12 @@ impl Io {
             let intent = peer.sweep(&mut Turn { shared, buf: &mut self.buf, now: self.now });
             self.act(seat, intent, shared);
         }
-        if !self.accepting && self.stop_at.is_none() && self.peers.len() < shared.config.connections {
-            if let Err(error) = self.resume_accepting(shared) {
-                log::error!("a listener could not be added to the poller: {error}");
-            }
+        let has_room = self.stop_at.is_none() && self.peers.len() < shared.config.connections;
+        if !self.accepting
+            && has_room
+            && let Err(error) = self.resume_accepting(shared)
+        {
+            log::error!("a listener could not be added to the poller: {error}");
         }
     }
 

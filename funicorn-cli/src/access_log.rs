@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +16,7 @@ use funicorn_http::{Address, RequestHead};
 use funicorn_net::{Exchange, Observer};
 
 use crate::clock::Moment;
-use crate::{base64, write_whole};
+use crate::{ConfigError, base64, write_whole};
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,18 +47,17 @@ impl AccessLog {
     /// Opens the log.
     ///
     /// # Errors
-    /// When the file cannot be opened for appending.
-    pub fn open(target: &AccessLogTarget) -> io::Result<Self> {
+    /// [`ConfigError::AccessLog`] when the file cannot be opened for appending.
+    pub fn open(target: &AccessLogTarget) -> Result<Self, ConfigError> {
         let file = match target {
             AccessLogTarget::Stdout => None,
-            AccessLogTarget::File(path) => Some(open_for_appending(path)?),
+            AccessLogTarget::File(path) => {
+                let file = OpenOptions::new().append(true).create(true).open(path);
+                Some(file.map_err(|error| ConfigError::AccessLog(path.clone(), error))?)
+            }
         };
         Ok(Self { file, has_failed: AtomicBool::new(false) })
     }
-}
-
-fn open_for_appending(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
 }
 
 impl Observer for AccessLog {

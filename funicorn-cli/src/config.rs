@@ -62,8 +62,8 @@ pub enum ConfigError {
     #[error("--spool-dir {} cannot be used: {}", .0.display(), .1)]
     SpoolDir(PathBuf, #[source] io::Error),
     /// `--access-logfile`.
-    #[error("the access log cannot be opened: {0}")]
-    AccessLog(#[source] io::Error),
+    #[error("the access log {} cannot be opened: {}", .0.display(), .1)]
+    AccessLog(PathBuf, #[source] io::Error),
 }
 
 impl Config {

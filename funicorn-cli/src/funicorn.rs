@@ -125,8 +125,7 @@ fn in_words(address: &Address) -> String {
 
 pub(crate) fn open_access_log(config: &Config) -> Result<Option<Arc<dyn Observer>>, ConfigError> {
     let Some(target) = &config.access_log else { return Ok(None) };
-    let log = AccessLog::open(target).map_err(ConfigError::AccessLog)?;
-    Ok(Some(Arc::new(log)))
+    Ok(Some(Arc::new(AccessLog::open(target)?)))
 }
 
 /// What one process does, whether a supervisor has forked it or not.

@@ -228,7 +228,9 @@ impl Supervisor {
         }
         let pause = place.back_off.after(worker.started.elapsed());
         place.due = Instant::now() + pause;
-        log::error!("worker {pid} {ending}; starting another one in {} s", pause.as_secs_f32());
+        // Somebody has told it to stop, and not us.
+        let level = if ending == Ending::Exited(0) { log::Level::Warn } else { log::Level::Error };
+        log::log!(level, "worker {pid} {ending}; starting another one in {} s", pause.as_secs_f32());
     }
 
     /// Does what the signals ask for.

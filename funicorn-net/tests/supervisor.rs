@@ -128,7 +128,7 @@ fn a_worker_obeys_signals_of_its_own(mut running: Running) {
     running.hear_pid();
     kill_process(pid, Signal::TERM).unwrap();
     running.hear(&format!("{pid} StopGracefully"));
-    running.hear(&format!("ERROR worker {pid} ended with exit code 0"));
+    running.hear(&format!("WARN worker {pid} ended with exit code 0"));
     running.hear_pid();
     running.signal(Signal::QUIT);
     assert_eq!(running.end().0, Some(0));

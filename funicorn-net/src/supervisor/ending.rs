@@ -43,7 +43,7 @@ fn likely_cause(signal: i32) -> &'static str {
     match signal {
         libc::SIGKILL => " (out of memory?)",
         libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE => {
-            " (a crash in C code; python -X faulthandler may show where)"
+            " (a crash in C code; with PYTHONFAULTHANDLER=1 Python shows where)"
         }
         libc::SIGABRT => " (abort() in C code, or Python's fatal error above)",
         _ => "",

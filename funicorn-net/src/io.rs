@@ -181,7 +181,15 @@ impl Io {
 
     fn act(&mut self, seat: Seat, intent: Intent, shared: &Shared) -> Option<Call> {
         match intent {
-            Intent::Wait => None,
+            Intent::Wait => {
+                // Once the worker is stopping, whoever has nothing in flight is let go.
+                if shared.stage() > Stage::Serving
+                    && find(&mut self.peers, seat).is_some_and(|peer| peer.is_idle())
+                {
+                    self.close(seat, shared);
+                }
+                None
+            }
             Intent::Again => {
                 if let Some(peer) = find(&mut self.peers, seat) {
                     queue(peer, &mut self.ready, seat);
@@ -220,8 +228,7 @@ impl Io {
             let Some(peer) = find(&mut self.peers, seat) else { continue };
             let after = if shared.stage() == Stage::Ending { After::Reset } else { after };
             let intent = peer.on_completion(after, &mut Turn { shared, buf: &mut self.buf, now: self.now });
-            let close_now = shared.stage() > Stage::Serving && peer.is_idle();
-            self.act(seat, if close_now { Intent::Close } else { intent }, shared);
+            self.act(seat, intent, shared);
         }
     }
 
@@ -315,14 +322,13 @@ impl Io {
         self.stop_at = Some(self.now + shared.config.graceful_timeout);
         self.stop_listening(shared);
         shared.set_stage(Stage::Draining);
-        let idle: Vec<Seat> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.is_idle())
-            .map(|(_, peer)| peer.connection.seat)
-            .collect();
-        for seat in idle {
-            self.close(seat, shared);
+        // A request may have arrived that nobody has read yet: each gets one more turn before it is let go.
+        for (_, peer) in &mut self.peers {
+            if peer.is_idle() {
+                peer.look_again();
+                let seat = peer.connection.seat;
+                queue(peer, &mut self.ready, seat);
+            }
         }
     }
 
@@ -333,7 +339,7 @@ impl Io {
         shared.set_stage(Stage::Ending);
     }
 
-    /// Serves those who have connected already, then closes the listeners.
+    /// Takes in those who have connected already, then closes the listeners.
     fn stop_listening(&mut self, shared: &Arc<Shared>) {
         if !self.accepting {
             self.listeners.clear();

@@ -140,6 +140,11 @@ impl Peer {
         }
     }
 
+    /// Makes the next turn read, event or not.
+    pub(crate) fn look_again(&mut self) {
+        self.readable = true;
+    }
+
     /// Whether the application has its request.
     pub(crate) fn is_calling(&self) -> bool {
         self.phase == Phase::Calling

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::thread;
@@ -115,7 +115,9 @@ struct Speaker {
 
 impl Speaker {
     fn new() -> io::Result<Self> {
-        Ok(Self { may_speak: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
+        let may_speak = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        fork_guard::watch(may_speak.as_fd());
+        Ok(Self { may_speak })
     }
 
     fn allow_one(&self) {

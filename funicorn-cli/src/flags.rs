@@ -30,7 +30,8 @@ pub struct Flags {
     #[arg(value_name = "MODULE[:APP]", value_parser = parse::<ApplicationSpec>)]
     pub application: ApplicationSpec,
 
-    /// Where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. May be given several times.
+    /// Where to listen.
+    #[arg(help = "Where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. May be given several times")]
     #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", help_heading = "Serving")]
     #[arg(value_parser = parse::<BindAddress>)]
     pub bind: Vec<BindAddress>,

@@ -21,6 +21,9 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// Whether this process is a child that the application has forked.
 static FORKED: AtomicBool = AtomicBool::new(false);
 
+/// Whether the fork that is about to happen is the supervisor's, whose children are meant to serve.
+static IS_OURS: AtomicBool = AtomicBool::new(false);
+
 /// Begins to watch for forks of this process; the second call and later ones do nothing.
 ///
 /// A worker calls this at its start, after the supervisor has forked it.
@@ -50,6 +53,14 @@ pub fn unwatch(fd: RawFd) {
     }
 }
 
+/// Runs `fork`, whose child is a worker and not the application's.
+pub(crate) fn of_our_own<T>(fork: impl FnOnce() -> T) -> T {
+    IS_OURS.store(true, Ordering::Relaxed);
+    let forked = fork();
+    IS_OURS.store(false, Ordering::Relaxed);
+    forked
+}
+
 /// Ends this process, without any clean-up, if it is a child that the application has forked.
 ///
 /// To be called whenever the application gives control back.
@@ -72,6 +83,9 @@ fn place(fd: RawFd) -> Option<(usize, u64)> {
 
 /// Runs in the child, before fork(2) returns there. Async-signal-safe: atomics, close(2) and sigaction(2) only.
 extern "C" fn in_forked_child() {
+    if IS_OURS.load(Ordering::Relaxed) {
+        return;
+    }
     FORKED.store(true, Ordering::Relaxed);
     for (index, word) in WATCHED.iter().enumerate().take(USED.load(Ordering::Relaxed)) {
         // Emptied, so that a grandchild does not close descriptors that the child has opened under these numbers.

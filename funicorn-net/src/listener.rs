@@ -5,7 +5,7 @@ mod unix_path;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use socket2::{Domain, Socket, Type};
 
-use crate::BindAddress;
+use crate::{BindAddress, fork_guard};
 use unix_path::BoundPath;
 
 /// Connections that may wait to be accepted, as gunicorn has it; the kernel caps it at `net.core.somaxconn`.
@@ -115,7 +115,14 @@ impl Listener {
         if matches!(local, Address::Tcp(_)) {
             sockopt::set_tcp_nodelay(&socket, true)?;
         }
+        fork_guard::watch(socket.as_fd());
         Ok(Self { socket, local, _path: path })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        fork_guard::unwatch(self.socket.as_raw_fd());
     }
 }
 

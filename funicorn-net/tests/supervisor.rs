@@ -7,7 +7,7 @@
 #![allow(unsafe_code, clippy::unwrap_used, reason = "a test, of forks among others")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -348,10 +348,11 @@ fn forking() -> i32 {
     supervise(1, &mut |context| {
         let (watched, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
         let (kept, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), 16).unwrap().remove(0);
         funicorn_net::fork_guard::watch(watched.as_fd());
         // SAFETY: this process has one thread.
         match unsafe { libc::fork() } {
-            0 => in_the_application_s_child(watched.as_fd(), kept.as_fd()),
+            0 => in_the_application_s_child([watched.as_fd(), listener.as_fd()], kept.as_fd()),
             pid => {
                 let child = Pid::from_raw(pid);
                 let (_, status) =
@@ -364,10 +365,10 @@ fn forking() -> i32 {
     })
 }
 
-fn in_the_application_s_child(watched: std::os::fd::BorrowedFd<'_>, kept: std::os::fd::BorrowedFd<'_>) -> ! {
+fn in_the_application_s_child(watched: [BorrowedFd<'_>; 2], kept: BorrowedFd<'_>) -> ! {
     let is_open = |fd| rustix::io::fcntl_getfd(fd).is_ok();
-    let fds = match (is_open(watched), is_open(kept)) {
-        (false, true) => "closed, kept",
+    let fds = match (watched.map(is_open), is_open(kept)) {
+        ([false, false], true) => "closed, kept",
         _ => "wrong descriptors",
     };
     // SAFETY: without a new action, sigaction only writes what `before` points to.

@@ -39,7 +39,7 @@ impl Supervisor {
         self.lifecycle.before_fork();
         // No handler may run in the child before its signals are its own.
         let blocked = Blocked::new();
-        match fork() {
+        match fork_guard::of_our_own(fork) {
             Ok(Forked::Child) => {
                 drop(ours);
                 self.become_worker(index, theirs, blocked, worker)

@@ -33,12 +33,18 @@ pub enum LoadError {
         traceback: String,
     },
     /// The module, or an object in it, lacks the attribute.
-    #[error("{owner} has no attribute {attribute:?}{hint}")]
+    #[error("{owner} has no attribute {attribute:?}")]
     NoAttribute {
-        /// `module 'shop'`, or the path within it.
+        /// `module "shop"`, or the path within it.
         owner: String,
         /// What it lacks.
         attribute: String,
+    },
+    /// No attribute was named, and the module has neither of the usual ones.
+    #[error("the module {module:?} has neither `application` nor `app`: write `{module}:NAME`{hint}")]
+    NoApplication {
+        /// The module that was asked for.
+        module: String,
         /// What else may be meant, or nothing.
         hint: String,
     },
@@ -147,12 +153,8 @@ fn by_convention<'py>(
     }
     let has_factory = module.hasattr("create_app").unwrap_or(false);
     let hint =
-        if has_factory { format!(", but a factory: write `{spec}:create_app()`") } else { String::new() };
-    Err(LoadError::NoAttribute {
-        owner: format!("module {:?}", spec.module()),
-        attribute: "application\" or \"app".to_owned(),
-        hint,
-    })
+        if has_factory { format!(", or `{spec}:create_app()` for its factory") } else { String::new() };
+    Err(LoadError::NoApplication { module: spec.module().to_owned(), hint })
 }
 
 /// The value of `app`, an attribute path or a call of one with literal arguments.
@@ -168,19 +170,7 @@ fn evaluate<'py>(
             if error.is_instance_of::<PySyntaxError>(py) { "a syntax error".to_owned() } else { reason };
         LoadError::Expression { app: app.to_owned(), reason }
     })?;
-    let mut found = module.clone();
-    let mut owner = format!("module {:?}", spec.module());
-    for name in &expression.path {
-        found = found.getattr(name.as_str()).map_err(|error| {
-            // An AttributeError that comes from code (a property, a module's `__getattr__`) deserves its traceback.
-            if error.is_instance_of::<PyAttributeError>(py) && error.traceback(py).is_none() {
-                LoadError::NoAttribute { owner: owner.clone(), attribute: name.clone(), hint: String::new() }
-            } else {
-                raised(py, &format!("{owner}: looking up {name:?}"), &error)
-            }
-        })?;
-        owner = format!("{:?}", [spec.module(), name].join(":"));
-    }
+    let found = follow(module, spec, &expression.path)?;
     let Some((positional, keywords)) = expression.arguments else { return Ok(found) };
     if !found.is_callable() {
         let type_name = type_name(&found);
@@ -189,6 +179,31 @@ fn evaluate<'py>(
     found
         .call(positional, Some(&keywords))
         .map_err(|error| raised(py, &format!("the factory {spec}"), &error))
+}
+
+/// Goes from `module` along the names in `path`.
+fn follow<'py>(
+    module: &Bound<'py, PyAny>,
+    spec: &ApplicationSpec,
+    path: &[String],
+) -> Result<Bound<'py, PyAny>, LoadError> {
+    let py = module.py();
+    let mut found = module.clone();
+    for (depth, name) in path.iter().enumerate() {
+        found = found.getattr(name.as_str()).map_err(|error| {
+            let owner = match depth {
+                0 => format!("module {:?}", spec.module()),
+                _ => format!("{}:{}", spec.module(), path[..depth].join(".")),
+            };
+            // An AttributeError that comes from code (a property, a module's `__getattr__`) deserves its traceback.
+            if error.is_instance_of::<PyAttributeError>(py) && error.traceback(py).is_none() {
+                LoadError::NoAttribute { owner, attribute: name.clone() }
+            } else {
+                raised(py, &format!("looking up {name:?} in {owner}"), &error)
+            }
+        })?;
+    }
+    Ok(found)
 }
 
 fn raised(py: Python<'_>, what: &str, error: &PyErr) -> LoadError {

@@ -85,17 +85,14 @@ impl ErrorStream {
     }
 
     /// PEP 3333 forbids applications to close it; one that does harms nobody.
-    #[allow(clippy::unused_self, reason = "a method in Python")]
     fn close(&self) {}
 
     #[getter]
-    #[allow(clippy::unused_self, reason = "a property in Python")]
     fn closed(&self) -> bool {
         false
     }
 
     #[getter]
-    #[allow(clippy::unused_self, reason = "a property in Python")]
     fn encoding(&self) -> &'static str {
         "utf-8"
     }

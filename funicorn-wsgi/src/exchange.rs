@@ -95,8 +95,12 @@ impl Response {
 
     /// Sends a file, cut to the declared length.
     pub(crate) fn send_file(&mut self, mut range: FileRange) -> Result<(), SendError> {
+        let room = match &self.stage {
+            Stage::Set(head) => head.content_length(),
+            _ => self.writer.room(),
+        };
+        range.len = room.map_or(range.len, |room| room.min(range.len));
         self.start(Some(range.len))?;
-        range.len = self.writer.room().map_or(range.len, |room| room.min(range.len));
         if range.len == 0 {
             return Ok(());
         }

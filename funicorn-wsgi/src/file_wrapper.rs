@@ -63,10 +63,13 @@ impl FileWrapper {
         filelike.call_method0(intern!(py, "flush"))?;
         let descriptor: RawFd = filelike.call_method0(intern!(py, "fileno"))?.extract()?;
         let Some(file) = duplicate(descriptor)? else { return Ok(None) };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
         // A buffered file's descriptor stands where the buffer ends; `tell` says where the reader stands.
         let offset: u64 = filelike.call_method0(intern!(py, "tell"))?.extract()?;
-        let metadata = file.metadata()?;
-        Ok(metadata.is_file().then(|| FileRange { file, offset, len: metadata.len().saturating_sub(offset) }))
+        Ok(Some(FileRange { file, offset, len: metadata.len().saturating_sub(offset) }))
     }
 }
 

@@ -61,9 +61,13 @@ impl Reader {
         self.ahead.drain(..self.taken);
         self.taken = 0;
         let start = self.ahead.len();
-        self.ahead.resize(start + READ_AHEAD, 0);
+        let known = self.body.len().map(|len| usize::try_from(len).unwrap_or(READ_AHEAD).min(READ_AHEAD));
+        self.ahead.resize(start + known.unwrap_or(READ_AHEAD), 0);
         let (body, buf) = (&mut self.body, &mut self.ahead[start..]);
-        let outcome = py.detach(|| body.read(buf));
+        let outcome = py.detach(|| match known {
+            Some(len) => fill(body, buf).map(|()| len),
+            None => body.read(buf),
+        });
         let len = *outcome.as_ref().unwrap_or(&0);
         self.ahead.truncate(start + len);
         Ok(outcome? > 0)
@@ -162,6 +166,5 @@ impl Input {
     }
 
     /// PEP 3333 forbids applications to close it; one that does harms nobody.
-    #[allow(clippy::unused_self, reason = "a method in Python")]
     fn close(&self) {}
 }

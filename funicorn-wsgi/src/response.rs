@@ -19,8 +19,8 @@ use crate::traceback;
 enum Failure {
     /// The application raised, or broke a rule.
     Application(PyErr),
-    /// The response could not be sent further.
-    Send(SendError),
+    /// A block could not be sent; the response knows why.
+    Send,
 }
 
 impl From<PyErr> for Failure {
@@ -30,8 +30,8 @@ impl From<PyErr> for Failure {
 }
 
 impl From<SendError> for Failure {
-    fn from(error: SendError) -> Self {
-        Self::Send(error)
+    fn from(_: SendError) -> Self {
+        Self::Send
     }
 }
 
@@ -153,45 +153,48 @@ fn named(object: &Bound<'_, PyAny>) -> String {
 }
 
 /// Ends the response: well, with a 500 if its head has not been sent, or by a cut.
-fn end(py: Python<'_>, mut response: Response, outcome: Result<(), Failure>, request: &dyn Fn() -> String) {
-    let failure = match outcome {
-        Ok(()) => None,
-        Err(failure) => Some(failure),
+fn end(py: Python<'_>, response: Response, outcome: Result<(), Failure>, request: &dyn Fn() -> String) {
+    let exception = match outcome {
+        Err(Failure::Application(exception)) => Some(exception),
+        Ok(()) | Err(Failure::Send) => None,
     };
     // What write() could not send counts even if the application has swallowed the exception.
-    let stopped = response.failure();
-    match (stopped, failure) {
-        (Some(SendError::TooLong), failure) => {
-            log_error(py, request, "the body is longer than its Content-Length: it is cut");
-            if let Some(Failure::Application(error)) = failure {
-                log_exception(py, request, &error);
-            }
+    match (response.failure(), exception) {
+        (None, None) => finish(py, response, request),
+        (None, Some(exception)) => fail(py, response, &exception, request),
+        (Some(SendError::TooLong), exception) => {
+            let exception = exception.map(|exception| format!("\n{}", traceback::format(py, &exception)));
+            let text = format!("{}: it is cut{}", SendError::TooLong, exception.unwrap_or_default());
+            log_error(py, request, &text);
             finish(py, response, request);
         }
-        (Some(error), _) => {
+        (Some(error @ (SendError::Gone | SendError::Stopping)), _) => {
+            // Whatever the application has raised is the consequence.
             log::debug!("{}: {error}", request());
             response.abort();
         }
-        (None, None) => finish(py, response, request),
-        (None, Some(Failure::Send(error))) => {
+        (Some(error), _) => {
+            response.abort();
             log_error(py, request, &error.to_string());
-            response.abort();
         }
-        (None, Some(Failure::Application(error))) if response.is_whole() => {
-            log_exception(py, request, &error);
-            finish(py, response, request);
-        }
-        (None, Some(Failure::Application(error))) if response.is_sent() => {
-            // First the cut, then the words: a child process that the application has forked ends here.
-            response.abort();
-            log_exception(py, request, &error);
-        }
-        (None, Some(Failure::Application(error))) => {
-            let outcome = send_500(&mut response, || log_exception(py, request, &error));
-            match outcome {
-                Ok(()) => finish(py, response, request),
-                Err(_) => response.abort(),
-            }
+    }
+}
+
+/// Ends a response whose application has raised. The response comes first and the words second, for a child process that the
+/// application has forked ends where it touches the response; but the words come before the client can know.
+fn fail(py: Python<'_>, mut response: Response, exception: &PyErr, request: &dyn Fn() -> String) {
+    if response.is_whole() {
+        log_exception(py, request, exception);
+        finish(py, response, request);
+    } else if response.is_sent() {
+        response.abort();
+        log_exception(py, request, exception);
+    } else {
+        let started = start_500(&mut response);
+        log_exception(py, request, exception);
+        match started.and_then(|()| response.send_error(FAILED)) {
+            Ok(()) => finish(py, response, request),
+            Err(_) => response.abort(),
         }
     }
 }
@@ -199,20 +202,11 @@ fn end(py: Python<'_>, mut response: Response, outcome: Result<(), Failure>, req
 /// The body of the answer to a request that failed.
 const FAILED: &[u8] = b"Internal Server Error\n";
 
-/// Answers in place of the application. The log speaks after the head was handed over, for a child process that the application has
-/// forked ends there, and before the client can know.
-fn send_500(response: &mut Response, log: impl FnOnce()) -> Result<(), SendError> {
-    let head = ResponseHead::new(500, b"Internal Server Error").and_then(|mut head| {
-        head.append(b"Content-Type", b"text/plain; charset=utf-8")?;
-        Ok(head)
-    });
-    let started = match head {
-        Ok(head) => response.start_error(head, FAILED.len() as u64),
-        Err(_) => Err(SendError::Order),
-    };
-    log();
-    started?;
-    response.send_error(FAILED)
+/// Answers in place of the application.
+fn start_500(response: &mut Response) -> Result<(), SendError> {
+    let mut head = ResponseHead::new(500, b"Internal Server Error").map_err(|_| SendError::Order)?;
+    head.append(b"Content-Type", b"text/plain; charset=utf-8").map_err(|_| SendError::Order)?;
+    response.start_error(head, FAILED.len() as u64)
 }
 
 fn finish(py: Python<'_>, response: Response, request: &dyn Fn() -> String) {

@@ -21,7 +21,8 @@ pub fn start_python() {
     START.call_once(|| {
         let config =
             InterpreterConfig { argv: vec!["funicorn".into(), "app:app".into()], ..Default::default() };
-        std::mem::forget(Interpreter::start(&config).unwrap());
+        // Python stays alive until the process ends.
+        let _ = Interpreter::start(&config).unwrap();
         log::set_logger(&LOG).unwrap();
         log::set_max_level(log::LevelFilter::Debug);
     });
@@ -206,7 +207,12 @@ pub fn app(source: &str) -> App {
 
 /// With another configuration than the default.
 pub fn app_with(source: &str, configure: impl FnOnce(&mut WsgiConfig)) -> App {
-    let module = module(source);
+    start_python();
+    // Attached from here on: a thread that detaches for good loses its context, and with it what the module sets.
+    Python::attach(|_| app_of(module(source), configure))
+}
+
+fn app_of(module: String, configure: impl FnOnce(&mut WsgiConfig)) -> App {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let mut config = WsgiConfig::default();
     config.errors = ErrorLog::new(Shared(Arc::clone(&errors)));

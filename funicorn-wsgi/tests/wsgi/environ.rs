@@ -1,0 +1,240 @@
+//! PEP 3333, "environ Variables".
+
+use bytes::Bytes;
+use funicorn_http::{Address, Body, ConnectionInfo, RequestHead, RequestHeadBuilder, Version};
+
+use crate::common::{App, Client, app, app_with, connection, get, spooled};
+
+/// Answers with the `repr` of the values of the keys in `X-Keys`, and checks what holds for every environ.
+const ECHO: &str = "
+    def app(environ, start_response):
+        assert type(environ) is dict
+        for key, value in environ.items():
+            assert type(key) is str
+            if not key.startswith('wsgi.'):
+                assert type(value) is str, key
+        start_response('200 OK', [])
+        keys = environ['HTTP_X_KEYS'].split(' ')
+        return ['|'.join(environ.get(key, 'absent') for key in keys).encode('latin-1')]
+";
+
+impl App {
+    /// The values of `keys` (separated by blanks) in the environ of a request.
+    fn values(&self, keys: &str, head: RequestHeadBuilder, body: Body, connection: ConnectionInfo) -> String {
+        let record = self.call_from(&Client::default(), head.header("X-Keys", keys), body, connection);
+        assert_eq!(record.status(), 200);
+        record.body().iter().copied().map(char::from).collect()
+    }
+}
+
+fn values(keys: &str, head: RequestHeadBuilder) -> String {
+    app(ECHO).values(keys, head, Body::empty(), connection("127.0.0.1:8000"))
+}
+
+#[test]
+fn the_request_line_is_in_the_environ() {
+    let keys = "REQUEST_METHOD SCRIPT_NAME PATH_INFO QUERY_STRING RAW_URI REQUEST_URI SERVER_PROTOCOL";
+    for (head, expected) in [
+        (get("/"), "GET||/||/|/|HTTP/1.1"),
+        (get("/a%20b?c=%20d"), "GET||/a b|c=%20d|/a%20b?c=%20d|/a%20b?c=%20d|HTTP/1.1"),
+        (RequestHead::builder("PATCH", "/x?").version(Version::Http10), "PATCH||/x||/x?|/x?|HTTP/1.0"),
+        (RequestHead::builder("OPTIONS", "*"), "OPTIONS||||*|*|HTTP/1.1"),
+    ] {
+        assert_eq!(values(keys, head), expected);
+    }
+}
+
+#[test]
+fn path_info_is_percent_decoded_to_a_latin_1_string() {
+    for (target, path) in [
+        ("/%C3%A9", "/\u{c3}\u{a9}"),
+        ("/a%2Fb", "/a/b"),
+        ("/%zz", "/%zz"),
+        ("/%", "/%"),
+        ("/\u{e9}", "/\u{c3}\u{a9}"),
+    ] {
+        assert_eq!(values("PATH_INFO", get(target)), path, "{target}");
+    }
+}
+
+#[test]
+fn an_encoded_nul_in_the_path_is_refused() {
+    let record = app(ECHO).get("/a%00b");
+    assert_eq!((record.status(), record.text().as_str()), (400, "Bad Request\n"));
+}
+
+#[test]
+fn root_path_is_script_name_and_stripped_once_on_a_segment_boundary() {
+    let app = app_with(ECHO, |config| config.root_path = "/p/".to_owned());
+    for (head, expected) in [
+        (get("/p"), "/p|"),
+        (get("/p/"), "/p|/"),
+        (get("/p/a"), "/p|/a"),
+        (get("/p/p/a"), "/p|/p/a"),
+        (get("/%70/a"), "/p|/a"),
+        (get("/pa"), "/p|/pa"),
+        (get("/a"), "/p|/a"),
+        (RequestHead::builder("OPTIONS", "*"), "|"),
+    ] {
+        let description = format!("{head:?}");
+        let found = app.values("SCRIPT_NAME PATH_INFO", head, Body::empty(), connection("127.0.0.1:8000"));
+        assert_eq!(found, expected, "{description}");
+    }
+}
+
+#[test]
+fn headers_are_http_variables() {
+    let head = || get("/").header("aCCept", "text/*").header("X-Latin", b"\xe9").header("X-Empty", "");
+    assert_eq!(
+        values("HTTP_HOST HTTP_ACCEPT HTTP_X_LATIN HTTP_X_EMPTY HTTP_X_OTHER", head()),
+        "a.example|text/*|\u{e9}||absent"
+    );
+    // A second request finds the keys remembered.
+    let app = app(ECHO);
+    for _ in 0..2 {
+        let found = app.values("HTTP_ACCEPT", head(), Body::empty(), connection("127.0.0.1:8000"));
+        assert_eq!(found, "text/*");
+    }
+}
+
+#[test]
+fn more_spellings_than_are_remembered_are_still_right() {
+    let app = app(ECHO);
+    for number in 0..600 {
+        let head = get("/").header(&format!("X-N-{number}"), "v");
+        let key = format!("HTTP_X_N_{number}");
+        assert_eq!(app.values(&key, head, Body::empty(), connection("127.0.0.1:8000")), "v");
+    }
+}
+
+#[test]
+fn repeated_headers_are_joined_in_order_and_cookies_by_semicolon() {
+    let head = get("/")
+        .header("X-A", "1")
+        .header("Cookie", "a=1")
+        .header("x-a", "2")
+        .header("X-B", "b")
+        .header("COOKIE", "b=2, c")
+        .header("X-A", "3");
+    assert_eq!(values("HTTP_X_A HTTP_COOKIE HTTP_X_B", head), "1,2,3|a=1; b=2, c|b");
+}
+
+#[test]
+fn names_with_an_underscore_are_dropped() {
+    let head = get("/").header("X_Forwarded_For", "evil").header("Content_Type", "evil");
+    assert_eq!(values("HTTP_X_FORWARDED_FOR HTTP_CONTENT_TYPE CONTENT_TYPE", head), "absent|absent|absent");
+}
+
+#[test]
+fn content_type_and_length_have_no_http_prefix() {
+    let head = RequestHead::builder("POST", "/").header("Content-Type", "a/b").header("content-length", "3");
+    let keys = "CONTENT_TYPE CONTENT_LENGTH HTTP_CONTENT_TYPE HTTP_CONTENT_LENGTH";
+    let app = app(ECHO);
+    let body = Body::from(Bytes::from_static(b"abc"));
+    assert_eq!(app.values(keys, head, body, connection("127.0.0.1:8000")), "a/b|3|absent|absent");
+    assert_eq!(values(keys, get("/")), "absent|absent|absent|absent");
+    assert_eq!(values(keys, get("/").header("Content-Length", "0")), "absent|0|absent|absent");
+}
+
+#[test]
+fn a_chunked_body_has_its_decoded_length_as_content_length() {
+    let keys = "CONTENT_LENGTH HTTP_TRANSFER_ENCODING";
+    let app = app(ECHO);
+    for (body, expected) in [(spooled("abcd"), "4|absent"), (Body::empty(), "0|absent")] {
+        let head = RequestHead::builder("POST", "/").header("Transfer-Encoding", "chunked");
+        assert_eq!(app.values(keys, head, body, connection("127.0.0.1:8000")), expected);
+    }
+}
+
+#[test]
+fn server_and_remote_come_from_the_connection() {
+    let keys = "SERVER_NAME SERVER_PORT REMOTE_ADDR REMOTE_PORT";
+    let app = app(ECHO);
+    for (local, expected) in [
+        ("127.0.0.1:8000", "127.0.0.1|8000|192.0.2.7|4711"),
+        ("127.0.0.1:8000", "127.0.0.1|8000|192.0.2.7|4711"),
+        ("[::1]:80", "[::1]|80|192.0.2.7|4711"),
+        ("[::ffff:10.0.0.1]:80", "10.0.0.1|80|192.0.2.7|4711"),
+    ] {
+        assert_eq!(app.values(keys, get("/"), Body::empty(), connection(local)), expected);
+    }
+}
+
+#[test]
+fn server_name_and_port_are_never_empty_on_a_unix_socket() {
+    let keys = "SERVER_NAME SERVER_PORT REMOTE_ADDR REMOTE_PORT";
+    let app = app(ECHO);
+    for (head, expected) in [
+        (RequestHead::builder("GET", "/"), "localhost|80||absent"),
+        (RequestHead::builder("GET", "/").header("Host", ""), "localhost|80||absent"),
+        (get("/"), "a.example|80||absent"),
+        (RequestHead::builder("GET", "/").header("Host", "b.example:8080"), "b.example|8080||absent"),
+    ] {
+        let unix = ConnectionInfo::new(Address::Unix(None), Address::Unix(Some("/run/app.sock".into())));
+        assert_eq!(app.values(keys, head, Body::empty(), unix), expected);
+    }
+}
+
+#[test]
+fn wsgi_variables_tell_the_truth() {
+    const WSGI: &str = "
+        def app(environ, start_response):
+            start_response('200 OK', [])
+            keys = 'version url_scheme multithread multiprocess run_once input_terminated'.split()
+            return [repr([environ['wsgi.' + key] for key in keys]).encode()]
+    ";
+    assert_eq!(app(WSGI).get("/").text(), "[(1, 0), 'http', False, False, False, True]");
+    let parallel = app_with(WSGI, |config| {
+        config.multithread = true;
+        config.multiprocess = true;
+    });
+    assert_eq!(parallel.get("/").text(), "[(1, 0), 'http', True, True, False, True]");
+}
+
+#[test]
+fn the_scheme_is_that_of_the_connection() {
+    let app = app("
+        def app(environ, start_response):
+            start_response('200 OK', [])
+            return [environ['wsgi.url_scheme'].encode(), environ['HTTPS'].encode()]
+    ");
+    let mut connection = connection("127.0.0.1:443");
+    connection.scheme = funicorn_http::Scheme::Https;
+    let record = app.call_from(&Client::default(), get("/"), Body::empty(), connection);
+    assert_eq!(record.text(), "httpson");
+}
+
+#[test]
+fn each_request_has_an_environ_of_its_own() {
+    let app = app("
+        def app(environ, start_response):
+            seen = 'mine' in environ or 'SERVER_SOFTWARE' not in environ
+            environ['mine'] = 1
+            del environ['SERVER_SOFTWARE']
+            environ.pop('HTTP_HOST')
+            start_response('200 OK', [])
+            return [repr(seen).encode()]
+    ");
+    assert_eq!((app.get("/").text(), app.get("/").text()), ("False".to_owned(), "False".to_owned()));
+}
+
+#[test]
+fn errors_takes_any_text_and_survives_close() {
+    let app = app("
+        def app(environ, start_response):
+            errors = environ['wsgi.errors']
+            count = errors.write('caf\\u00e9 \\u65e5 ')
+            errors.close()
+            errors.writelines(['a', '\\ud800', 'b\\n'])
+            print('printed', file=errors)
+            errors.flush()
+            try:
+                errors.write(b'bytes')
+            except TypeError:
+                errors.write('no bytes')
+            start_response('200 OK', [])
+            return [str(count).encode()]
+    ");
+    assert_eq!(app.get("/").text(), "7");
+    assert_eq!(app.errors(), "café 日 a\\ud800b\nprinted\nno bytes");
+}

@@ -10,10 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 use funicorn_net::{Lifecycle, Listener, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard};
+use funicorn_wsgi::Interpreter;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::funicorn::{ServeError, Serving, listen, open_access_log};
 use crate::{Config, ConfigError, Exit, logging, version};
+
+/// What Python may take to end after the application could not be loaded and an operator waits for the prompt.
+const FAILED_FINALIZATION: Duration = Duration::from_millis(300);
 
 /// The `funicorn` command. `args` begins with the program.
 #[must_use]
@@ -125,33 +129,45 @@ impl Speaker {
         let _ = rustix::io::write(&self.may_speak, &1u64.to_ne_bytes());
     }
 
-    fn may_speak(&self) -> bool {
-        rustix::io::read(&self.may_speak, &mut [0u8; 8]).is_ok()
+    /// Says why this worker cannot serve, unless another one has, and returns the exit code for it.
+    fn give_up(&self, error: &ServeError) -> Exit {
+        if rustix::io::read(&self.may_speak, &mut [0u8; 8]).is_ok() {
+            log::error!("{error}");
+        }
+        exit(error)
     }
 }
 
 /// The whole of a worker's life; returns its exit code.
 fn work(serving: Serving<'_>, listeners: Vec<Listener>, context: WorkerContext, speaker: &Speaker) -> i32 {
-    let timeout = serving.config.graceful_timeout;
-    match serving.run(listeners, context.control, context.ready, || bound_finalization(timeout)) {
-        Ok(()) => Exit::Success.code(),
-        Err(error) => {
-            if speaker.may_speak() {
-                log::error!("{error}");
-            }
-            exit(&error).code()
+    let graceful_timeout = serving.config.graceful_timeout;
+    let interpreter = match Interpreter::start(&serving.config.interpreter()) {
+        Ok(interpreter) => interpreter,
+        Err(error) => return speaker.give_up(&error.into()).code(),
+    };
+    let exit = match serving.run(listeners, context.control, context.ready) {
+        Ok(()) => {
+            bound_finalization(graceful_timeout, Exit::Internal);
+            Exit::Success
         }
-    }
+        Err(error) => {
+            let exit = speaker.give_up(&error);
+            bound_finalization(FAILED_FINALIZATION, exit);
+            exit
+        }
+    };
+    interpreter.finalize();
+    exit.code()
 }
 
-/// Ends the process should Python not end: it waits for the application's own threads, however long they run.
-fn bound_finalization(timeout: Duration) {
+/// Ends the process with `exit` should Python not end: it waits for the application's own threads, however long they run.
+fn bound_finalization(timeout: Duration, exit: Exit) {
     let guard = move || {
         thread::sleep(timeout);
         log::error!(
             "Python does not end, perhaps since a thread of the application still runs: ending at once"
         );
-        fork_guard::exit_process(Exit::Internal.code());
+        fork_guard::exit_process(exit.code());
     };
     if let Err(error) = thread::Builder::new().name("finalization".to_owned()).spawn(guard) {
         log::warn!("nobody watches the end of Python: {error}");

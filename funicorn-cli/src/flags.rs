@@ -59,7 +59,7 @@ pub struct Flags {
     #[arg(long, value_name = "DIRS", value_delimiter = ':', help_heading = "Application")]
     pub pythonpath: Vec<PathBuf>,
 
-    /// The python whose environment to use, instead of the active virtual environment's.
+    /// The python whose environment to use, instead of $FUNICORN_PYTHON or the active virtual environment.
     #[arg(long, value_name = "PATH", help_heading = "Application")]
     pub python: Option<PathBuf>,
 

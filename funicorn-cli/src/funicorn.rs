@@ -87,8 +87,11 @@ impl Funicorn {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (listeners, control) = parts.ok_or(ServeError::RanBefore)?;
         let observer = open_access_log(&self.config)?;
+        let interpreter = Interpreter::start(&self.config.interpreter())?;
         let serving = Serving { config: &self.config, workers: 1, observer };
-        serving.run(listeners, control, ReadyNotice::to_nobody(), || ())
+        let served = serving.run(listeners, control, ReadyNotice::to_nobody());
+        interpreter.finalize();
+        served
     }
 
     /// Has [`run`](Self::run) return once the requests in flight are finished. From any thread, also before `run`.
@@ -128,7 +131,7 @@ pub(crate) fn open_access_log(config: &Config) -> Result<Option<Arc<dyn Observer
     Ok(Some(Arc::new(AccessLog::open(target)?)))
 }
 
-/// What one process does, whether a supervisor has forked it or not.
+/// What one process does between the start of Python and its end, whether a supervisor has forked it or not.
 pub(crate) struct Serving<'a> {
     pub(crate) config: &'a Config,
     /// Processes that serve the same.
@@ -137,23 +140,13 @@ pub(crate) struct Serving<'a> {
 }
 
 impl Serving<'_> {
-    /// From the start of Python to its end. `stopped` is called in between, when nothing is served any more.
+    /// Loads the application and serves it. Everything that holds Python objects is gone when this returns.
     pub(crate) fn run(
         self,
         listeners: Vec<Listener>,
         control: Control,
         ready: ReadyNotice,
-        stopped: impl FnOnce(),
     ) -> Result<(), ServeError> {
-        let interpreter = Interpreter::start(&self.config.interpreter())?;
-        let served = self.serve(listeners, control, ready);
-        stopped();
-        interpreter.finalize();
-        served
-    }
-
-    /// Everything that holds Python objects is gone when this returns.
-    fn serve(self, listeners: Vec<Listener>, control: Control, ready: ReadyNotice) -> Result<(), ServeError> {
         let service = WsgiService::load(&self.config.application, self.config.wsgi(self.workers))?;
         let worker = Worker::new(listeners, Arc::new(service), self.config.worker(), control, self.observer)?;
         ready.ready();

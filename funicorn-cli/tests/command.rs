@@ -37,6 +37,10 @@ fn an_application_that_cannot_be_loaded_ends_it_with_code_3() {
             ("ends.py", "import sys\nsys.exit('not today')\n"),
             ("values.py", "number = 5\nasync def asgi(scope, receive, send): pass\n"),
             ("inner.py", "import no_such_dependency\n"),
+            (
+                "busy.py",
+                "import threading\nthreading.Thread(target=threading.Event().wait).start()\nraise ValueError('busy')\n",
+            ),
         ],
     );
     for (application, words) in [
@@ -48,6 +52,7 @@ fn an_application_that_cannot_be_loaded_ends_it_with_code_3() {
         ("values:number.no", "\"no\""),
         ("values:asgi", "ASGI"),
         ("inner", "no_such_dependency"),
+        ("busy", "ValueError: busy"),
     ] {
         let (code, output) = ends(dir.path(), &["--bind", "127.0.0.1:0", "--workers", "2", application]);
         assert_eq!(code, Some(3), "{application}: {output}");

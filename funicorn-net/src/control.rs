@@ -8,7 +8,7 @@
 //! - [`StopHandle`]s, from any thread.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -189,7 +189,6 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        use std::os::fd::AsRawFd;
         for fd in self.descriptors().chain([self.readable.as_fd()]) {
             fork_guard::unwatch(fd.as_raw_fd());
         }

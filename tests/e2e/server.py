@@ -120,7 +120,8 @@ class Server:
         eventually(lambda: self.note(name) == text, f"note {name}: {text!r}, which is {self.note(name)!r}")
 
     def wait_for_log(self, text: str) -> None:
-        eventually(lambda: text in self.stderr, f"{text!r} on standard error")
+        """Waits until this is on standard error, in whatever case."""
+        eventually(lambda: text.lower() in self.stderr.lower(), f"{text!r} on standard error")
 
     def tree(self) -> list[int]:
         """Every process of this server that is alive, from the session that it leads."""

@@ -1,8 +1,9 @@
 //! How does `MODULE[:APP]` become a callable?
 //!
-//! The module is imported; `APP` is parsed by Python's own `ast` and must be a path of names, or a call of one with
-//! literal arguments (a *factory*). What comes out is looked at before it serves: an ASGI application, for instance, would accept its first
-//! WSGI request and then fail in a way that explains nothing.
+//! The module is imported; `APP` is parsed by Python's own `ast` and must be a path of names, or a call of
+//! one with literal arguments (a *factory*). What comes out is looked at before it serves: an ASGI
+//! application, for instance, would accept its first WSGI request and then fail in a way that explains
+//! nothing.
 
 use pyo3::exceptions::{PyAttributeError, PyModuleNotFoundError, PySyntaxError};
 use pyo3::prelude::*;
@@ -76,7 +77,8 @@ pub enum LoadError {
     },
     /// An application for an asynchronous server.
     #[error(
-        "{what} is an ASGI application ({sign}); funicorn serves WSGI applications: use an ASGI server, or the framework's WSGI entry point"
+        "{what} is an ASGI application ({sign}); funicorn serves WSGI applications: use an ASGI \
+         server, or the framework's WSGI entry point"
     )]
     Asgi {
         /// Where it was found.
@@ -129,9 +131,11 @@ fn import<'py>(py: Python<'py>, spec: &ApplicationSpec) -> Result<Bound<'py, PyA
     }
 }
 
-/// The module that `error` says is missing, if it is the one asked for (or a package of it) and not one that *it* imports.
+/// The module that `error` says is missing, if it is the one asked for (or a package of it) and not one
+/// that *it* imports.
 fn missing_module(py: Python<'_>, spec: &ApplicationSpec, error: &PyErr) -> Option<String> {
-    // Python takes its own frames out of an import error's traceback, so that one is left only if a module ran.
+    // Python takes its own frames out of an import error's traceback, so that one is left only if a module
+    // ran.
     if !error.is_instance_of::<PyModuleNotFoundError>(py) || error.traceback(py).is_some() {
         return None;
     }
@@ -195,7 +199,8 @@ fn follow<'py>(
                 0 => format!("module {:?}", spec.module()),
                 _ => format!("{}:{}", spec.module(), path[..depth].join(".")),
             };
-            // An AttributeError that comes from code (a property, a module's `__getattr__`) deserves its traceback.
+            // An AttributeError that comes from code (a property, a module's `__getattr__`) deserves its
+            // traceback.
             if error.is_instance_of::<PyAttributeError>(py) && error.traceback(py).is_none() {
                 LoadError::NoAttribute { owner, attribute: name.clone() }
             } else {
@@ -317,7 +322,8 @@ fn parameter_names(found: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     signature(found)?.getattr("parameters")?.try_iter()?.map(|name| name?.extract()).collect()
 }
 
-/// A plain function whose signature does not fit would fail at every request. Of other callables the signature is not to be trusted.
+/// A plain function whose signature does not fit would fail at every request. Of other callables the
+/// signature is not to be trusted.
 fn check_signature(found: &Bound<'_, PyAny>, what: &str) -> Result<(), LoadError> {
     let py = found.py();
     let is_function = py

@@ -1,4 +1,5 @@
-//! How does an application thread let go of the interpreter while it waits, and each request run in its own context?
+//! How does an application thread let go of the interpreter while it waits, and each request run in its own
+//! context?
 #![allow(
     unsafe_code,
     reason = "contexts have no safe binding, and a wait that is known to touch no Python is not `Send`"
@@ -12,8 +13,8 @@ use pyo3::types::PyContext;
 pub(crate) fn without_interpreter(wait: &mut dyn FnMut()) {
     /// A wait that is run by the thread that made it.
     struct OnThisThread<'a>(&'a mut dyn FnMut());
-    // SAFETY: `Python::detach` asks for `Send` to keep Python references out of its closure and runs it on the
-    // calling thread, so nothing is sent. The waits are the server's, which knows no Python.
+    // SAFETY: `Python::detach` asks for `Send` to keep Python references out of its closure and runs it on
+    // the calling thread, so nothing is sent. The waits are the server's, which knows no Python.
     unsafe impl Send for OnThisThread<'_> {}
 
     // SAFETY: may be called on any thread, attached or not.
@@ -32,7 +33,8 @@ pub(crate) fn without_interpreter(wait: &mut dyn FnMut()) {
 
 /// A copy of the context that the calling thread is in.
 pub(crate) fn current_context(py: Python<'_>) -> PyResult<Py<PyContext>> {
-    // SAFETY: the thread is attached; the result is a new reference to a context, or null with an exception set.
+    // SAFETY: the thread is attached; the result is a new reference to a context, or null with an exception
+    // set.
     let context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }?;
     Ok(context.cast_into::<PyContext>()?.unbind())
 }
@@ -46,8 +48,9 @@ pub(crate) struct EnteredContext<'py> {
 impl<'py> EnteredContext<'py> {
     /// Enters a copy of `template`.
     pub(crate) fn copy_of(template: &Bound<'py, PyContext>) -> PyResult<Self> {
-        // SAFETY: the thread is attached and `template` is a context; the result is a new reference, or null with an exception
-        // set. A copy that nobody else knows is not entered yet, so entering fails for want of memory only.
+        // SAFETY: the thread is attached and `template` is a context; the result is a new reference, or
+        // null with an exception set. A copy that nobody else knows is not entered yet, so entering fails
+        // for want of memory only.
         unsafe {
             let copy = ffi::PyContext_Copy(template.as_ptr());
             let context = Bound::from_owned_ptr_or_err(template.py(), copy)?;

@@ -1,7 +1,9 @@
-//! What does the application learn about a request? The environ: PEP 3333, "environ Variables"; RFC 3875 §4.1.
+//! What does the application learn about a request? The environ: PEP 3333, "environ Variables"; RFC 3875
+//! §4.1.
 //!
-//! What is the same for every request stands in a template that is copied; copying a dictionary costs a fifth of filling one. Every
-//! value is a native string (see [`native_string`](crate::native_string)), and what is not known is left out.
+//! What is the same for every request stands in a template that is copied; copying a dictionary costs a
+//! fifth of filling one. Every value is a native string (see [`native_string`](crate::native_string)), and
+//! what is not known is left out.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -18,6 +20,20 @@ use crate::file_wrapper::FileWrapper;
 use crate::header_keys::{HeaderKey, HeaderKeys};
 use crate::native_string::to_native;
 use crate::path;
+
+/// What every request sets. Their places in the template are made ready.
+const ALWAYS: [&str; 10] = [
+    "REQUEST_METHOD",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "RAW_URI",
+    "REQUEST_URI",
+    "SERVER_PROTOCOL",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "REMOTE_ADDR",
+    "wsgi.input",
+];
 
 /// Makes environs.
 #[derive(Debug)]
@@ -41,8 +57,10 @@ struct Local {
 impl Environs {
     pub(crate) fn new(py: Python<'_>, config: &WsgiConfig) -> PyResult<Self> {
         let root = path::normalize_root(&config.root_path).into_bytes();
-        let script_name = to_native(py, &root);
         let template = PyDict::new(py);
+        for key in ALWAYS {
+            template.set_item(PyString::intern(py, key), py.None())?;
+        }
         template.set_item("wsgi.version", (1, 0))?;
         template.set_item("wsgi.url_scheme", intern!(py, "http"))?;
         template.set_item("wsgi.errors", ErrorStream::new(config.errors.clone()).into_pyobject(py)?)?;
@@ -52,8 +70,9 @@ impl Environs {
         // Every body is complete when the application is called, and reading past its end gives b"".
         template.set_item("wsgi.input_terminated", true)?;
         template.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
-        template.set_item("SERVER_SOFTWARE", to_native(py, config.server_software.as_bytes()))?;
-        template.set_item("SCRIPT_NAME", &script_name)?;
+        template.set_item("SERVER_SOFTWARE", to_native(py, config.server_software.as_bytes())?)?;
+        template.set_item("SCRIPT_NAME", to_native(py, &root)?)?;
+        grow(&template)?;
         Ok(Self { template: template.unbind(), root, keys: Mutex::default(), local: Mutex::default() })
     }
 
@@ -67,7 +86,7 @@ impl Environs {
         body_len: Option<u64>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let environ = self.template.bind(py).copy()?;
-        environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, head.method()))?;
+        environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, head.method())?)?;
         self.set_target(&environ, head)?;
         let protocol = match head.version() {
             Version::Http10 => intern!(py, "HTTP/1.0"),
@@ -87,17 +106,17 @@ impl Environs {
 
     fn set_target(&self, environ: &Bound<'_, PyDict>, head: &RequestHead) -> PyResult<()> {
         let py = environ.py();
-        let target = native(py, head.target());
+        let target = native(py, head.target())?;
         environ.set_item(intern!(py, "RAW_URI"), &target)?;
         environ.set_item(intern!(py, "REQUEST_URI"), target)?;
-        environ.set_item(intern!(py, "QUERY_STRING"), native(py, head.query()))?;
+        environ.set_item(intern!(py, "QUERY_STRING"), native(py, head.query())?)?;
         if head.form() == TargetForm::Asterisk {
             // `OPTIONS *` asks about the server as a whole, which is mounted nowhere.
             environ.set_item(intern!(py, "SCRIPT_NAME"), intern!(py, ""))?;
             return environ.set_item(intern!(py, "PATH_INFO"), intern!(py, ""));
         }
         let path = path::percent_decode(head.path());
-        environ.set_item(intern!(py, "PATH_INFO"), native(py, path::path_info(&path, &self.root)))
+        environ.set_item(intern!(py, "PATH_INFO"), native(py, path::path_info(&path, &self.root))?)
     }
 
     fn set_addresses(
@@ -113,7 +132,7 @@ impl Environs {
             _ => {
                 let host = head.authority().or_else(|| head.headers().get("host")).unwrap_or_default();
                 let (name, port) = split_host(host, connection.scheme);
-                (to_native(py, name), to_native(py, port))
+                (to_native(py, name)?, to_native(py, port)?)
             }
         };
         environ.set_item(intern!(py, "SERVER_NAME"), name)?;
@@ -157,8 +176,9 @@ impl Environs {
         for (name, value) in head.headers() {
             let set = |key: &Bound<'_, PyString>| {
                 let before = environ.len();
-                environ.set_item(key, native(py, value))?;
-                // A key that was there already is a header that came twice; that is rare, so only then is it looked at.
+                environ.set_item(key, native(py, value)?)?;
+                // A key that was there already is a header that came twice; that is rare, so only then is
+                // it looked at.
                 if environ.len() == before { join_repeated(environ, head, name, key) } else { Ok(()) }
             };
             match &mut keys {
@@ -167,13 +187,23 @@ impl Environs {
             }
         }
         match head.authority() {
-            Some(authority) => environ.set_item(intern!(py, "HTTP_HOST"), native(py, authority)),
+            Some(authority) => environ.set_item(intern!(py, "HTTP_HOST"), native(py, authority)?),
             None => Ok(()),
         }
     }
 }
 
-/// Joins the values of all lines called `name`, in order: by `,`, and those of Cookie, where a comma is data, by `; `.
+/// Gives the template's table room for twenty more entries, so that no copy of it grows while headers are
+/// set: a tenth of the cost of an environ. A table grows by insertion and keeps its size at deletion; its
+/// copies have the same, as long as few of its entries are deleted ones.
+fn grow(template: &Bound<'_, PyDict>) -> PyResult<()> {
+    let passing = ["grow 1", "grow 2", "grow 3", "grow 4"];
+    passing.iter().try_for_each(|key| template.set_item(key, ()))?;
+    passing.iter().try_for_each(|key| template.del_item(key))
+}
+
+/// Joins the values of all lines called `name`, in order: by `,`, and those of Cookie, where a comma is
+/// data, by `; `.
 fn join_repeated(
     environ: &Bound<'_, PyDict>,
     head: &RequestHead,
@@ -183,11 +213,11 @@ fn join_repeated(
     let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
     let values = head.headers().iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
     let values: Vec<&[u8]> = values.map(|(_, value)| value).collect();
-    environ.set_item(key, to_native(environ.py(), &values.join(separator)))
+    environ.set_item(key, to_native(environ.py(), &values.join(separator))?)
 }
 
-/// `CONTENT_LENGTH` is the length of the body as it is read: a chunked one, being complete, has one too. Without a
-/// body that was announced there is none.
+/// `CONTENT_LENGTH` is the length of the body as it is read: a chunked one, being complete, has one too.
+/// Without a body that was announced there is none.
 fn set_content_length(
     environ: &Bound<'_, PyDict>,
     head: &RequestHead,
@@ -207,23 +237,23 @@ fn set_content_length(
 }
 
 /// Ready-made strings for the values that most requests have.
-fn native<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    match bytes {
+fn native<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    Ok(match bytes {
         b"" => intern!(py, "").clone(),
         b"/" => intern!(py, "/").clone(),
-        _ => to_native(py, bytes),
-    }
+        _ => to_native(py, bytes)?,
+    })
 }
 
-fn method<'py>(py: Python<'py>, method: &[u8]) -> Bound<'py, PyString> {
-    match method {
+fn method<'py>(py: Python<'py>, method: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    Ok(match method {
         b"GET" => intern!(py, "GET").clone(),
         b"POST" => intern!(py, "POST").clone(),
         b"HEAD" => intern!(py, "HEAD").clone(),
         b"PUT" => intern!(py, "PUT").clone(),
         b"DELETE" => intern!(py, "DELETE").clone(),
-        _ => to_native(py, method),
-    }
+        _ => to_native(py, method)?,
+    })
 }
 
 /// The name and port in a Host header or an authority; never empty.
@@ -240,7 +270,8 @@ fn split_host(host: &[u8], scheme: Scheme) -> (&[u8], &[u8]) {
     (name, if is_number { port } else { default })
 }
 
-/// A cache that another thread holds is done without: waiting for a lock while attached could be waiting for ever.
+/// A cache that another thread holds is done without: waiting for a lock while attached could be waiting
+/// for ever.
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<std::sync::MutexGuard<'_, T>> {
     match mutex.try_lock() {
         Ok(guard) => Some(guard),

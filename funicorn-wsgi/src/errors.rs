@@ -1,4 +1,5 @@
-//! Where does an application write what is not for the client? To `wsgi.errors` (PEP 3333, "Input and Error Streams").
+//! Where does an application write what is not for the client? To `wsgi.errors` (PEP 3333, "Input and Error
+//! Streams").
 
 use std::fmt;
 use std::io::{self, Write};
@@ -42,8 +43,8 @@ impl fmt::Debug for ErrorLog {
     }
 }
 
-/// `wsgi.errors`: one object for all requests. It has no state that an application could spoil: closing it does nothing, and a log
-/// that cannot be written is not the application's problem.
+/// `wsgi.errors`: one object for all requests. It has no state that an application could spoil: closing it
+/// does nothing, and a log that cannot be written is not the application's problem.
 #[pyclass(frozen, module = "funicorn", name = "ErrorStream")]
 pub(crate) struct ErrorStream {
     log: ErrorLog,
@@ -57,7 +58,8 @@ impl ErrorStream {
 
 #[pymethods]
 impl ErrorStream {
-    /// Takes any text; a lone surrogate is written as its escape. Returns the number of characters, as text streams do.
+    /// Takes any text; a lone surrogate is written as its escape. Returns the number of characters, as text
+    /// streams do.
     fn write(&self, text: &Bound<'_, PyString>) -> PyResult<usize> {
         let py = text.py();
         let encoded;

@@ -1,9 +1,10 @@
-//! What may an application do with a response, and in which order? (PEP 3333, "The start_response() Callable".)
+//! What may an application do with a response, and in which order? (PEP 3333, "The start_response()
+//! Callable".)
 //!
-//! One [`Exchange`] is made for each request; its bound methods are the application's `start_response` and `write`.
-//! The response lives in a slot that the exchange gives up when the request ends: an application that kept one of the two
-//! callables gets an exception, and can never reach into another request. The slot is taken for the time of a send, too, so that
-//! two threads cannot mix their blocks.
+//! One [`Exchange`] is made for each request; its bound methods are the application's `start_response` and
+//! `write`. The response lives in a slot that the exchange gives up when the request ends: an application
+//! that kept one of the two callables gets an exception, and can never reach into another request. The slot
+//! is taken for the time of a send, too, so that two threads cannot mix their blocks.
 //!
 //! Headers count as sent from the first non-empty block that the application hands over.
 
@@ -59,8 +60,8 @@ impl Response {
         self.failure
     }
 
-    /// Sends the head, unless it is sent: with the application's own Content-Length, or with `len` if that is known.
-    /// Without a head it does nothing.
+    /// Sends the head, unless it is sent: with the application's own Content-Length, or with `len` if that
+    /// is known. Without a head it does nothing.
     pub(crate) fn start(&mut self, len: Option<u64>) -> Result<(), SendError> {
         match std::mem::replace(&mut self.stage, Stage::Sent) {
             Stage::Set(head) => {
@@ -156,7 +157,8 @@ impl Exchange {
 
     /// Takes the response out of the slot, for good: the request is over for the application's callables.
     ///
-    /// Waits, detached, while another thread of the application is sending through `write`. `None` if it was taken before.
+    /// Waits, detached, while another thread of the application is sending through `write`. `None` if it
+    /// was taken before.
     pub(crate) fn close(&self, py: Python<'_>) -> Option<Response> {
         match self.slot.try_lock() {
             Ok(mut slot) => slot.take(),
@@ -188,7 +190,8 @@ fn over() -> PyErr {
 
 #[pymethods]
 impl Exchange {
-    /// Sets the head; with `exc_info` also a second time, as long as the head has not been sent. Returns `write`.
+    /// Sets the head; with `exc_info` also a second time, as long as the head has not been sent. Returns
+    /// `write`.
     #[pyo3(signature = (status, headers, exc_info=None))]
     fn start_response<'py>(
         slf: &Bound<'py, Self>,
@@ -215,7 +218,7 @@ impl Exchange {
                 }
                 Stage::Set(_) if exc_info.is_none() => {
                     return Err(PyAssertionError::new_err(
-                        "start_response() was called already; only an error handler may call it again, with exc_info",
+                        "start_response() was called already; only an error handler may do so again, with exc_info",
                     ));
                 }
                 Stage::Set(_) | Stage::Unset => {}

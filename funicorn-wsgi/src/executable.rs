@@ -1,9 +1,10 @@
 //! Which Python is meant? The one whose virtual environment is active, unless somebody says otherwise.
 //!
-//! An embedded interpreter finds its standard library and its site-packages from the path of a `python` executable, and it
-//! hands that path on as `sys.executable`, with which `multiprocessing` and `subprocess` start others. So one must
-//! be chosen before the interpreter starts, and it must be of the series (3.11, 3.12 ...) that this program is linked with:
-//! with another one Python would start and then not find a single installed package.
+//! An embedded interpreter finds its standard library and its site-packages from the path of a `python`
+//! executable, and it hands that path on as `sys.executable`, with which `multiprocessing` and `subprocess`
+//! start others. So one must be chosen before the interpreter starts, and it must be of the series (3.11,
+//! 3.12 ...) that this program is linked with: with another one Python would start and then not find a
+//! single installed package.
 
 use std::env;
 use std::ffi::OsStr;
@@ -46,8 +47,8 @@ impl Surroundings {
         }
     }
 
-    /// Chooses: what was asked for, `FUNICORN_PYTHON`, the active virtual environment, the one that this program lies in, the
-    /// Python of the build, `python3.X` on `PATH`.
+    /// Chooses: what was asked for, `FUNICORN_PYTHON`, the active virtual environment, the one that this
+    /// program lies in, the Python of the build, `python3.X` on `PATH`.
     pub(crate) fn choose(&self, asked: Option<&Path>) -> Result<PathBuf, InterpreterError> {
         let active = self.virtual_env.as_ref().map(|root| root.join("bin/python"));
         let named = [
@@ -75,7 +76,8 @@ impl Surroundings {
         directory.parent()?.join("pyvenv.cfg").is_file().then(|| directory.join("python"))
     }
 
-    /// A bare name is looked up on `PATH`, and a relative path is made absolute: the process may change its directory.
+    /// A bare name is looked up on `PATH`, and a relative path is made absolute: the process may change its
+    /// directory.
     fn resolve(&self, python: PathBuf) -> PathBuf {
         if python.components().count() == 1
             && let Some(found) = self.on_path(python.as_os_str())
@@ -107,8 +109,8 @@ fn check(python: PathBuf, origin: &'static str) -> Result<PathBuf, InterpreterEr
     }
 }
 
-/// The series of `python`, as far as it can be told without running it: from the `pyvenv.cfg` of its virtual environment, or
-/// from the name of the file that it links to (`python3.11`).
+/// The series of `python`, as far as it can be told without running it: from the `pyvenv.cfg` of its
+/// virtual environment, or from the name of the file that it links to (`python3.11`).
 fn series_of(python: &Path) -> Option<String> {
     let root = python.parent().and_then(Path::parent)?;
     if let Ok(text) = fs::read_to_string(root.join("pyvenv.cfg")) {

@@ -1,9 +1,11 @@
-//! How can an application send a file without reading it? `wsgi.file_wrapper` (PEP 3333, "Optional Platform-Specific File Handling").
+//! How can an application send a file without reading it? `wsgi.file_wrapper` (PEP 3333, "Optional
+//! Platform-Specific File Handling").
 //!
-//! A wrapper that comes back as the result of the application is sent by the kernel, if that is certain to send the same
-//! bytes that `read()` would give: the file-like object must be exactly what `open(path, "rb")` returns, over a regular
-//! file. A subclass, or a reader over something else, may well have a descriptor and mean something else by it: that of a
-//! `GzipFile` holds the compressed bytes. Anything else is read block by block, and so is a wrapper that middleware iterates over.
+//! A wrapper that comes back as the result of the application is sent by the kernel, if that is certain to
+//! send the same bytes that `read()` would give: the file-like object must be exactly what `open(path,
+//! "rb")` returns, over a regular file. A subclass, or a reader over something else, may well have a
+//! descriptor and mean something else by it: that of a `GzipFile` holds the compressed bytes. Anything else
+//! is read block by block, and so is a wrapper that middleware iterates over.
 #![allow(unsafe_code, reason = "a descriptor that Python owns is borrowed for the moment of its duplication")]
 
 use std::fs::File;
@@ -94,8 +96,9 @@ fn duplicate(descriptor: RawFd) -> std::io::Result<Option<File>> {
     if descriptor < 0 {
         return Ok(None);
     }
-    // SAFETY: not -1; Python has just named it as the descriptor of an open file, which stays open while we hold the
-    // interpreter. If the application had closed it behind Python's back, duplicating it would fail or copy the wrong file, no more.
+    // SAFETY: not -1; Python has just named it as the descriptor of an open file, which stays open while we
+    // hold the interpreter. If the application had closed it behind Python's back, duplicating it would
+    // fail or copy the wrong file, no more.
     let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
     Ok(Some(File::from(borrowed.try_clone_to_owned()?)))
 }

@@ -1,7 +1,9 @@
-//! How does an application read the body of a request? Through `wsgi.input` (PEP 3333, "Input and Error Streams").
+//! How does an application read the body of a request? Through `wsgi.input` (PEP 3333, "Input and Error
+//! Streams").
 //!
-//! The stream ends where the body ends: reading past it gives `b""`, never a byte of the next request. A body in memory is copied once,
-//! into the `bytes` that the application gets; one that lies in a file is read while the thread is detached from the interpreter.
+//! The stream ends where the body ends: reading past it gives `b""`, never a byte of the next request. A
+//! body in memory is copied once, into the `bytes` that the application gets; one that lies in a file is
+//! read while the thread is detached from the interpreter.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +24,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// How many bytes are there to give, at most `limit`. Of a body whose end is not known, as many are read ahead.
+    /// How many bytes are there to give, at most `limit`. Of a body whose end is not known, as many are
+    /// read ahead.
     fn available(&mut self, py: Python<'_>, limit: u64) -> PyResult<u64> {
         let Some(len) = self.body.len() else {
             while (self.at_hand().len() as u64) < limit && self.read_ahead(py)? {}
@@ -89,7 +92,8 @@ impl Reader {
     }
 }
 
-/// `wsgi.input`. Methods borrow it mutably: two threads that read at the same time get an error and not each other's bytes.
+/// `wsgi.input`. Methods borrow it mutably: two threads that read at the same time get an error and not
+/// each other's bytes.
 #[pyclass(module = "funicorn", name = "Input")]
 pub(crate) struct Input {
     /// For `Sync` only; it is never locked.
@@ -139,7 +143,8 @@ impl Input {
         reader.take(py, len)
     }
 
-    /// `hint`: no more lines are read once they have this many bytes in all; 0 means no limit here, as in `io`.
+    /// `hint`: no more lines are read once they have this many bytes in all; 0 means no limit here, as in
+    /// `io`.
     #[pyo3(signature = (hint=None, /))]
     fn readlines<'py>(&mut self, py: Python<'py>, hint: Option<isize>) -> PyResult<Bound<'py, PyList>> {
         let mut budget = limit(hint.filter(|&hint| hint > 0));

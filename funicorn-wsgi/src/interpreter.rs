@@ -1,8 +1,8 @@
 //! How does CPython start and end inside this process? ("Python Initialization Configuration", PEP 587.)
 //!
-//! It is configured as the `python` command would be (the `PYTHON*` variables, `pyvenv.cfg`, `site`), with three differences:
-//! the command line is not Python's, signal handlers are not installed, and the executable is one that we chose, for
-//! Python would otherwise take *this program* for `sys.executable`.
+//! It is configured as the `python` command would be (the `PYTHON*` variables, `pyvenv.cfg`, `site`), with
+//! three differences: the command line is not Python's, signal handlers are not installed, and the
+//! executable is one that we chose, for Python would otherwise take *this program* for `sys.executable`.
 #![allow(unsafe_code, reason = "the calls that start and end an interpreter have no safe binding")]
 
 use std::env;
@@ -21,9 +21,9 @@ use crate::executable::{SERIES, Surroundings};
 /// How the interpreter is to start.
 #[derive(Clone, Debug, Default)]
 pub struct InterpreterConfig {
-    /// The `python` whose environment to use. `None`: `FUNICORN_PYTHON`, else that of the active virtual environment
-    /// (`VIRTUAL_ENV`), else the one beside this program if it lies in a virtual environment, else the
-    /// one this crate was built with, else `python3.X` on `PATH`.
+    /// The `python` whose environment to use. `None`: `FUNICORN_PYTHON`, else that of the active virtual
+    /// environment (`VIRTUAL_ENV`), else the one beside this program if it lies in a virtual environment,
+    /// else the one this crate was built with, else `python3.X` on `PATH`.
     pub python: Option<PathBuf>,
     /// `sys.argv`: the name of the program and the arguments as they were typed.
     pub argv: Vec<OsString>,
@@ -36,7 +36,10 @@ pub struct InterpreterConfig {
 #[non_exhaustive]
 pub enum InterpreterError {
     /// The chosen executable does not exist.
-    #[error("there is no Python at {} ({origin}): set FUNICORN_PYTHON to a Python {SERIES}, or unset what points there", python.display())]
+    #[error(
+        "there is no Python at {} ({origin}): set FUNICORN_PYTHON to a Python {SERIES}, or unset what points \
+         there", python.display()
+    )]
     Missing {
         /// The path that was chosen.
         python: PathBuf,
@@ -45,8 +48,9 @@ pub enum InterpreterError {
     },
     /// The chosen executable is of another series than the library this program is linked with.
     #[error(
-        "{} ({origin}) is Python {found}, but this funicorn is built for Python {series}: make a virtual environment with python{series}, \
-         or build funicorn with PYO3_PYTHON={}", python.display(), python.display()
+        "{} ({origin}) is Python {found}, but this funicorn is built for Python {series}: make a virtual \
+         environment with python{series}, or build funicorn with PYO3_PYTHON={}",
+        python.display(), python.display()
     )]
     WrongSeries {
         /// The path that was chosen.
@@ -88,10 +92,12 @@ pub enum InterpreterError {
     Path(#[source] PyErr),
 }
 
-/// The interpreter of this process. Starts and ends on the process's main thread, which Python will call its main thread.
+/// The interpreter of this process. Starts and ends on the process's main thread, which Python will call
+/// its main thread.
 ///
-/// Install handlers for the signals that the server wants *before* starting it: Python leaves alone what it finds.
-/// If it is dropped instead of [finalized](Self::finalize), Python stays alive until the process ends and runs no `atexit` functions.
+/// Install handlers for the signals that the server wants *before* starting it: Python leaves alone what it
+/// finds. If it is dropped instead of [finalized](Self::finalize), Python stays alive until the process
+/// ends and runs no `atexit` functions.
 #[derive(Debug)]
 pub struct Interpreter {
     /// Not `Send`: Python must be finalized by the thread that started it.
@@ -102,7 +108,8 @@ impl Interpreter {
     /// Starts Python and sets `sys.path`; the calling thread is not attached afterwards.
     ///
     /// # Errors
-    /// See [`InterpreterError`]. After [`InterpreterError::Start`] Python cannot be started in this process any more.
+    /// See [`InterpreterError`]. After [`InterpreterError::Start`] Python cannot be started in this process
+    /// any more.
     pub fn start(config: &InterpreterConfig) -> Result<Self, InterpreterError> {
         // SAFETY: may be called at any time.
         if unsafe { ffi::Py_IsInitialized() } != 0 {
@@ -117,11 +124,17 @@ impl Interpreter {
 
     /// Ends Python: waits for its non-daemon threads, runs `atexit` functions, flushes its files.
     ///
-    /// No other thread may be attached, or attach later. Python objects that Rust still holds stay in memory, and
-    /// dropping them afterwards is safe.
+    /// No other thread may be attached, or attach later. Python objects that Rust still holds stay in
+    /// memory, and dropping them afterwards is safe.
+    ///
+    /// # Panics
+    /// If the calling thread is attached, as inside `Python::attach`: it could never detach again.
     pub fn finalize(self) {
-        // SAFETY: the interpreter was started by this thread (the type is not Send), which is not attached now unless a caller
-        // wraps this in `Python::attach`, where a nested Ensure is sound too; FinalizeEx wants the thread attached and leaves it without a state.
+        // SAFETY: may be called on any thread.
+        let is_attached = unsafe { ffi::PyGILState_Check() } != 0;
+        assert!(!is_attached, "Python is finalized by a thread that is attached to it");
+        // SAFETY: the interpreter was started by this thread (the type is not Send), which is not attached;
+        // FinalizeEx wants it attached and leaves it without a state.
         let outcome = unsafe {
             ffi::PyGILState_Ensure();
             ffi::Py_FinalizeEx()
@@ -151,9 +164,10 @@ fn initialize(python: &std::path::Path, argv: &[OsString]) -> Result<(), Interpr
         // SAFETY: the message of a PyStatus is null or a static string.
         reason: unsafe { reason(&status) },
     };
-    // SAFETY: PEP 587's sequence: pre-configuration, configuration, start; each configuration is initialised by its own
-    // function before use, the pointers outlive the calls, which copy, and the configuration is cleared exactly once.
-    // SaveThread detaches the thread that Py_InitializeFromConfig has attached, so that pyo3 can count from zero.
+    // SAFETY: PEP 587's sequence: pre-configuration, configuration, start; each configuration is
+    // initialised by its own function before use, the pointers outlive the calls, which copy, and the
+    // configuration is cleared exactly once. SaveThread detaches the thread that Py_InitializeFromConfig
+    // has attached, so that pyo3 can count from zero.
     unsafe {
         let mut pre = MaybeUninit::<ffi::PyPreConfig>::uninit();
         ffi::PyPreConfig_InitPythonConfig(pre.as_mut_ptr());
@@ -215,7 +229,8 @@ fn c_string(text: &OsStr) -> Result<CString, InterpreterError> {
     CString::new(text.as_bytes()).map_err(|_| InterpreterError::Nul(text.to_owned()))
 }
 
-/// Puts `pythonpath` and the working directory in front of `sys.path`, as absolute paths: the application may change its directory.
+/// Puts `pythonpath` and the working directory in front of `sys.path`, as absolute paths: the application
+/// may change its directory.
 fn extend_path(pythonpath: &[PathBuf]) -> Result<(), InterpreterError> {
     let here = env::current_dir().map_err(InterpreterError::WorkingDirectory)?;
     Python::attach(|py| {

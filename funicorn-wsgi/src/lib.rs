@@ -1,10 +1,34 @@
 //! The WSGI adapter: PEP 3333 over an embedded CPython, as a [`funicorn_http::Service`].
 //!
-//! It knows no sockets: a server, or a test, hands it requests and takes the responses. Read it in this order:
+//! It knows no sockets: a server, or a test, hands it requests and takes the responses. Read it in the
+//! order in which things happen:
 //!
-//! 1. [`Interpreter`]: how CPython starts and ends in this process, and which Python is used.
-//! 2. [`ApplicationSpec`] and [`LoadError`]: how `shop.wsgi:application` becomes a callable.
-//! 3. [`WsgiService`]: one request from the environ to `close()`.
+//! 1. [`Interpreter`]: how CPython starts and ends in this process, and which Python is used (`executable`).
+//! 2. [`ApplicationSpec`] and [`LoadError`]: how `shop.wsgi:application` becomes a callable (`spec`,
+//!    `application`).
+//! 3. [`WsgiService`]: one request (`service`). Its environ is made from a template (`environ`, `header_keys`,
+//!    `path`), its body is read through `wsgi.input` (`input`), and what is not for the client goes to
+//!    `wsgi.errors` ([`ErrorLog`]).
+//! 4. `start_response` and `write`: two callables over one slot (`exchange`), with the rules for status and
+//!    headers (`start_response`).
+//! 5. What the application returns: iterated, or sent by the kernel (`response`, `file_wrapper`).
+//!
+//! `unsafe` is confined to four modules: `interpreter` (starting and ending), `attachment` (waits and
+//! contexts), `file_wrapper` (a borrowed descriptor) and `native_string` (one fast call).
+//!
+//! ```
+//! use funicorn_wsgi::{Interpreter, InterpreterConfig, WsgiConfig, WsgiService};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let interpreter = Interpreter::start(&InterpreterConfig::default())?;
+//! let application = "wsgiref.simple_server:demo_app".parse()?;
+//! let service = WsgiService::load(&application, WsgiConfig::default())?;
+//! // Hand `service` to a server here.
+//! drop(service);
+//! interpreter.finalize();
+//! # Ok(())
+//! # }
+//! ```
 
 mod application;
 mod attachment;

@@ -1,7 +1,9 @@
-//! How does the path of a request become `SCRIPT_NAME` and `PATH_INFO`? (PEP 3333, "URL Reconstruction"; RFC 3875 §4.1.)
+//! How does the path of a request become `SCRIPT_NAME` and `PATH_INFO`? (PEP 3333, "URL Reconstruction";
+//! RFC 3875 §4.1.)
 //!
-//! The path is percent-decoded first, then the prefix at which the application is mounted is split off, once and at a
-//! segment's end. `SCRIPT_NAME + PATH_INFO` is the path again, unless a proxy has stripped the prefix.
+//! The path is percent-decoded first, then the prefix at which the application is mounted is split off,
+//! once and at a segment's end. `SCRIPT_NAME + PATH_INFO` is the path again, unless a proxy has stripped
+//! the prefix.
 
 use std::borrow::Cow;
 
@@ -34,7 +36,8 @@ fn hex_value(digit: u8) -> u8 {
     }
 }
 
-/// The prefix at which an application is mounted, as the operator gave it: one leading slash, no trailing one.
+/// The prefix at which an application is mounted, as the operator gave it: one leading slash, no trailing
+/// one.
 pub(crate) fn normalize_root(root_path: &str) -> String {
     let trimmed = root_path.trim_matches('/');
     if trimmed.is_empty() { String::new() } else { format!("/{trimmed}") }

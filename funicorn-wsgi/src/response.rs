@@ -1,9 +1,9 @@
-//! What becomes of what the application returns? (PEP 3333, "The Application/Framework Side", "Handling the Content-Length Header",
-//! "Buffering and Streaming", "Error Handling".)
+//! What becomes of what the application returns? (PEP 3333, "The Application/Framework Side", "Handling the
+//! Content-Length Header", "Buffering and Streaming", "Error Handling".)
 //!
-//! [`respond`] calls the application, pushes its blocks into the [`Exchange`] as they come, ends the response, and calls `close()`,
-//! once, whatever has happened. The response ends before `close()` is called: the client need not wait for what the
-//! application tidies up.
+//! [`respond`] calls the application, pushes its blocks into the [`Exchange`] as they come, ends the
+//! response, and calls `close()`, once, whatever has happened. The response ends before `close()` is
+//! called: the client need not wait for what the application tidies up.
 
 use funicorn_http::{ResponseHead, SendError};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -180,8 +180,9 @@ fn end(py: Python<'_>, response: Response, outcome: Result<(), Failure>, request
     }
 }
 
-/// Ends a response whose application has raised. The response comes first and the words second, for a child process that the
-/// application has forked ends where it touches the response; but the words come before the client can know.
+/// Ends a response whose application has raised. The response comes first and the words second, for a child
+/// process that the application has forked ends where it touches the response; but the words come before
+/// the client can know.
 fn fail(py: Python<'_>, mut response: Response, exception: &PyErr, request: &dyn Fn() -> String) {
     if response.is_whole() {
         log_exception(py, request, exception);

@@ -24,9 +24,11 @@ use crate::{ApplicationSpec, path, traceback};
 pub struct WsgiConfig {
     /// The path at which the application is mounted: its `SCRIPT_NAME`. Empty by default.
     ///
-    /// For `/p`, the paths `/p` and `/p/...` lose the prefix; any other path is taken to have lost it at a proxy.
+    /// For `/p`, the paths `/p` and `/p/...` lose the prefix; any other path is taken to have lost it at a
+    /// proxy.
     pub root_path: String,
-    /// Whether a hop-by-hop header of the application raises (PEP 3333, "Other HTTP Features") instead of being dropped and logged once.
+    /// Whether a hop-by-hop header of the application raises (PEP 3333, "Other HTTP Features") instead of
+    /// being dropped and logged once.
     pub strict_headers: bool,
     /// `wsgi.multithread`: whether another thread of this process may call the application at the same time.
     pub multithread: bool,
@@ -53,7 +55,8 @@ impl Default for WsgiConfig {
 
 /// A WSGI application that can be served.
 ///
-/// Python must be running: through [`Interpreter`](crate::Interpreter), or because the process is Python's anyway.
+/// Python must be running: through [`Interpreter`](crate::Interpreter), or because the process is Python's
+/// anyway.
 #[derive(Debug)]
 pub struct WsgiService {
     application: Py<PyAny>,
@@ -66,7 +69,8 @@ pub struct WsgiService {
 }
 
 impl WsgiService {
-    /// Imports the application that `spec` names, on the calling thread, which should be Python's main thread.
+    /// Imports the application that `spec` names, on the calling thread, which should be Python's main
+    /// thread.
     ///
     /// # Errors
     /// See [`LoadError`]; its text says what to do and contains Python's traceback where there is one.
@@ -110,8 +114,8 @@ impl WsgiService {
 }
 
 impl Service for WsgiService {
-    /// Calls the application, on a thread that is attached to the interpreter if [`thread`](Self::thread) wraps its life (any other thread
-    /// is attached for the time of the call, which costs more).
+    /// Calls the application, on a thread that is attached to the interpreter if [`thread`](Self::thread)
+    /// wraps its life (any other thread is attached for the time of the call, which costs more).
     fn call(&self, request: Request, response: ResponseWriter) {
         if path::percent_decode(request.head.path()).contains(&0) {
             return refuse_nul(response);

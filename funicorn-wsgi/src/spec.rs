@@ -8,7 +8,8 @@ use std::str::FromStr;
 /// ```
 /// use funicorn_wsgi::ApplicationSpec;
 ///
-/// for spec in ["shop", "shop.wsgi", "shop.wsgi:application", "shop:site.app", "shop:create_app('test', debug=True)"] {
+/// for spec in ["shop", "shop.wsgi", "shop.wsgi:application", "shop:site.app", "shop:create_app('test',
+/// debug=True)"] {
 ///     assert_eq!(spec.parse::<ApplicationSpec>().unwrap().to_string(), spec);
 /// }
 /// assert!("shop/wsgi.py".parse::<ApplicationSpec>().is_err());
@@ -16,7 +17,8 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationSpec {
     module: String,
-    /// An attribute path or a call, unchecked: Python's own parser looks at it when the application is loaded.
+    /// An attribute path or a call, unchecked: Python's own parser looks at it when the application is
+    /// loaded.
     app: Option<String>,
 }
 

@@ -25,7 +25,8 @@ impl HeaderRules {
         Self { strict, logged: Mutex::default() }
     }
 
-    /// Logs the first time that a header called `name` is dropped. There are nine such names, so the list stays short.
+    /// Logs the first time that a header called `name` is dropped. There are nine such names, so the list
+    /// stays short.
     fn dropped(&self, name: &[u8]) {
         let name = name.to_ascii_lowercase();
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);

@@ -188,7 +188,8 @@ impl Rights {
     /// The understudy's wait: returns the role when it has to take it, `None` when the worker has stopped.
     pub(crate) fn watch(&self) -> Option<Box<Io>> {
         let mut state = self.lock();
-        let (mut seen, mut quiet) = (0, 0);
+        // No call has been seen yet, not even the zeroth.
+        let (mut seen, mut quiet) = (u64::MAX, 0);
         loop {
             if state.stopped {
                 return None;
@@ -260,3 +261,6 @@ impl Rights {
         state.alive == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! How the rights pass between threads: each test plays the application threads, the understudy is the real `watch`.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use funicorn_http::{
+    AbortReason, Address, Body, BodyLength, ConnectionInfo, FileRange, Request, RequestHead, ResponseHead,
+    ResponseSink, ResponseWriter, SendError, Service,
+};
+
+use super::*;
+use crate::poller::Poller;
+use crate::shared::Shared;
+use crate::{Control, WorkerConfig};
+
+struct Nothing;
+
+impl Service for Nothing {
+    fn call(&self, _: Request, _: ResponseWriter) {}
+}
+
+impl ResponseSink for Nothing {
+    fn start(&mut self, _: ResponseHead, _: BodyLength) -> Result<(), SendError> {
+        Ok(())
+    }
+    fn send(&mut self, _: &[u8], _: &mut dyn FnMut(usize) -> bytes::Bytes) -> Result<(), SendError> {
+        Ok(())
+    }
+    fn send_file(&mut self, _: FileRange) -> Result<(), SendError> {
+        Ok(())
+    }
+    fn room(&self) -> Option<u64> {
+        None
+    }
+    fn finish(self: Box<Self>) -> Result<(), SendError> {
+        Ok(())
+    }
+    fn abort(self: Box<Self>, _: AbortReason) {}
+}
+
+fn io() -> Box<Io> {
+    let shared = Shared::new(Arc::new(Nothing), WorkerConfig::default(), None, Poller::new().unwrap());
+    Box::new(Io::new(Vec::new(), Control::new(None).unwrap(), &shared).unwrap())
+}
+
+fn call(target: &str) -> Box<Call> {
+    let nowhere = ConnectionInfo::new(Address::Unix(None), Address::Unix(None));
+    let request = Request::new(RequestHead::builder("GET", target).build(), Body::empty(), Arc::new(nowhere));
+    Box::new(Call { request, response: ResponseWriter::new(Box::new(Nothing)) })
+}
+
+fn target(duty: &Duty) -> Option<&[u8]> {
+    match duty {
+        Duty::Call(call) => Some(call.request.head.target()),
+        Duty::Io(_) | Duty::End => None,
+    }
+}
+
+fn holds_io(duty: &Duty) -> bool {
+    matches!(duty, Duty::Io(_))
+}
+
+#[test]
+fn after_a_quick_call_the_role_is_taken_up_again() {
+    let rights = Rights::default();
+    rights.lend(io());
+    assert!(rights.reclaim().is_some());
+    assert!(rights.reclaim().is_none(), "there is one role");
+}
+
+#[test]
+fn the_understudy_takes_the_role_out_of_a_call_that_lasts() {
+    let rights = Rights::default();
+    thread::scope(|scope| {
+        let understudy = scope.spawn(|| rights.watch());
+        rights.lend(io());
+        assert!(understudy.join().unwrap().is_some());
+    });
+    assert!(rights.reclaim().is_none(), "the understudy has it");
+}
+
+#[test]
+fn the_understudy_wakes_up_when_a_call_begins() {
+    let rights = Rights::default();
+    thread::scope(|scope| {
+        let understudy = scope.spawn(|| rights.watch());
+        while !rights.lock().understudy_sleeps {
+            thread::yield_now();
+        }
+        rights.lend(io());
+        assert!(understudy.join().unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_call_that_is_about_to_wait_gives_the_role_away() {
+    let rights = Rights::default();
+    thread::scope(|scope| {
+        let understudy = scope.spawn(|| rights.watch());
+        rights.lend(io());
+        rights.promote_now();
+        assert!(understudy.join().unwrap().is_some());
+    });
+}
+
+#[test]
+fn an_idle_application_thread_goes_before_the_understudy() {
+    let rights = Rights::default();
+    thread::scope(|scope| {
+        let idle = scope.spawn(|| rights.wait_for_duty(|| ()));
+        while !rights.has_idle_thread() {
+            thread::yield_now();
+        }
+        let understudy = scope.spawn(|| rights.watch());
+        rights.lend(io());
+        assert!(holds_io(&idle.join().unwrap()));
+        rights.stop();
+        assert!(understudy.join().unwrap().is_none());
+    });
+}
+
+#[test]
+fn an_idle_thread_has_the_understudy_woken() {
+    let rights = Rights::default();
+    rights.lock().place = Place::Understudy;
+    let (woken, is_woken) = channel();
+    thread::scope(|scope| {
+        let idle = scope.spawn(|| rights.wait_for_duty(|| woken.send(()).unwrap()));
+        is_woken.recv().unwrap();
+        assert!(rights.has_idle_thread(), "so the understudy yields");
+        rights.offer(io());
+        assert!(holds_io(&idle.join().unwrap()));
+    });
+}
+
+#[test]
+fn queued_calls_go_before_the_role_and_in_order() {
+    let rights = Rights::default();
+    rights.lend(io());
+    rights.enqueue(call("/1"));
+    rights.enqueue(call("/2"));
+    assert!(rights.reclaim().is_none(), "a call is waiting");
+    assert_eq!(target(&rights.duty().unwrap()), Some(&b"/1"[..]));
+    assert_eq!(target(&rights.duty().unwrap()), Some(&b"/2"[..]));
+    // Whoever took the first call put the role on offer.
+    assert!(holds_io(&rights.duty().unwrap()));
+    assert!(rights.duty().is_none());
+}
+
+#[test]
+fn a_role_on_offer_that_nobody_can_take_goes_to_the_understudy() {
+    let rights = Rights::default();
+    rights.offer(io());
+    assert!(rights.watch().is_some());
+}
+
+#[test]
+fn a_stop_ends_every_thread_and_drops_what_has_not_begun() {
+    let rights = Arc::new(Rights::default());
+    let barrier = Arc::new(Barrier::new(3));
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            rights.thread_starts();
+            let (rights, barrier) = (Arc::clone(&rights), Arc::clone(&barrier));
+            thread::spawn(move || {
+                barrier.wait();
+                let duty = rights.wait_for_duty(|| ());
+                rights.thread_ended();
+                matches!(duty, Duty::End)
+            })
+        })
+        .collect();
+    barrier.wait();
+    assert!(!rights.wait_for_threads(Duration::ZERO));
+    rights.stop();
+    assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+    assert!(rights.wait_for_threads(Duration::ZERO));
+    assert!(rights.watch().is_none());
+    rights.enqueue(call("/late"));
+}
+
+#[test]
+fn two_threads_and_an_understudy_never_lose_the_role() {
+    // Calls of random length: whatever the order, in the end the role is found again.
+    let rights = Rights::default();
+    rights.offer(io());
+    thread::scope(|scope| {
+        let understudy = scope.spawn(|| {
+            while let Some(io) = rights.watch() {
+                rights.offer(io);
+            }
+        });
+        let threads: Vec<_> = (0..2u32)
+            .map(|thread| {
+                let rights = &rights;
+                scope.spawn(move || {
+                    let mut calls = 0;
+                    while calls < 300 {
+                        let Duty::Io(mut io) = rights.wait_for_duty(|| ()) else { panic!("no other duty") };
+                        loop {
+                            rights.lend(io);
+                            calls += 1;
+                            if calls % 50 == thread {
+                                // A call that lasts until somebody else has the role.
+                                while matches!(rights.lock().place, Place::Lent(_)) {
+                                    thread::yield_now();
+                                }
+                            }
+                            let Some(again) = rights.reclaim() else { break };
+                            if calls >= 300 {
+                                rights.offer(again);
+                                break;
+                            }
+                            io = again;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        rights.stop();
+        understudy.join().unwrap();
+    });
+}

@@ -1,7 +1,12 @@
 //! PEP 3333, "environ Variables".
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use funicorn_http::{Address, Body, ConnectionInfo, RequestHead, RequestHeadBuilder, Version};
+use funicorn_http::{
+    Address, Body, ConnectionInfo, Event, Limits, Request, RequestHead, RequestHeadBuilder, Service, Session,
+    Version,
+};
 
 use crate::common::{App, Client, app, app_with, connection, get, spooled};
 
@@ -117,6 +122,26 @@ fn repeated_headers_are_joined_in_order_and_cookies_by_semicolon() {
         .header("COOKIE", "b=2, c")
         .header("X-A", "3");
     assert_eq!(values("HTTP_X_A HTTP_COOKIE HTTP_X_B", head), "1,2,3|a=1; b=2, c|b");
+}
+
+#[test]
+fn the_authority_of_an_absolute_target_replaces_host() {
+    let app = app("
+        def app(environ, start_response):
+            start_response('200 OK', [])
+            keys = 'HTTP_HOST PATH_INFO QUERY_STRING RAW_URI SERVER_NAME SERVER_PORT'.split()
+            return ['|'.join(environ[key] for key in keys).encode()]
+    ");
+    let mut input = &b"GET http://b.example:81/x?y HTTP/1.1\r\nHost: a.example\r\n\r\n"[..];
+    let Ok(Event::Head(received)) = Session::new(Arc::new(Limits::default())).receive(&mut input) else {
+        panic!("not a head");
+    };
+    let client = Client::default();
+    let unix = ConnectionInfo::new(Address::Unix(None), Address::Unix(None));
+    let request = Request::new(received.head, Body::empty(), Arc::new(unix));
+    app.service.call(request, client.writer());
+    let expected = "b.example:81|/x|y|http://b.example:81/x?y|b.example|81";
+    assert_eq!(client.record.lock().unwrap().text(), expected);
 }
 
 #[test]

@@ -116,31 +116,52 @@ impl Io {
                 self.drop_all(shared);
                 return Step::Stopped;
             }
-            if holder == Holder::Understudy && shared.rights.has_idle_thread() {
+            if holder == Holder::Understudy && shared.rights.wants_role() {
                 return Step::Yield;
             }
             self.poll(shared, holder);
         }
     }
 
+    /// Looks at the sockets without waiting; requests that are complete are queued. For a holder that has calls to run.
+    pub(crate) fn glance(&mut self, shared: &Arc<Shared>) {
+        self.take_completions(shared);
+        self.ask(shared, Some(Duration::ZERO));
+        self.sort_out(shared);
+        for _ in 0..self.ready.len() {
+            let Some(seat) = self.ready.pop_front() else { break };
+            if let Some(call) = self.serve(seat, shared) {
+                shared.rights.enqueue(Box::new(call));
+            }
+        }
+    }
+
     /// Asks the poller, waiting only if there is nothing else to do, and sorts out what it tells.
     fn poll(&mut self, shared: &Arc<Shared>, holder: Holder) {
-        self.calls = 0;
-        let mut result = shared.poller.wait(&mut self.batch, Some(Duration::ZERO));
-        if self.batch.is_empty() && self.ready.is_empty() && result.is_ok() {
+        self.ask(shared, Some(Duration::ZERO));
+        if self.batch.is_empty() && self.ready.is_empty() {
             shared.about_to_wait();
-            let wanted = holder == Holder::Understudy && shared.rights.has_idle_thread();
+            let wanted = holder == Holder::Understudy && shared.rights.wants_role();
             if !wanted && !shared.has_completions() {
                 let timeout = self.timeout();
-                let mut wait = || result = shared.poller.wait(&mut self.batch, timeout);
+                let mut wait = || self.ask(shared, timeout);
                 if holder == Holder::Application { shared.service.blocking(&mut wait) } else { wait() }
             }
             shared.done_waiting();
         }
-        if let Err(error) = result {
+        self.sort_out(shared);
+    }
+
+    fn ask(&mut self, shared: &Shared, timeout: Option<Duration>) {
+        if let Err(error) = shared.poller.wait(&mut self.batch, timeout) {
             // Only a bug of ours makes epoll fail; a loop that goes round is still better than a dead worker.
             log::error!("waiting for events failed: {error}");
         }
+    }
+
+    /// Does what the events of the last wait call for, and looks at the clock.
+    fn sort_out(&mut self, shared: &Arc<Shared>) {
+        self.calls = 0;
         self.now = Instant::now();
         let batch = std::mem::take(&mut self.batch);
         for event in batch.iter() {

@@ -4,7 +4,9 @@
 //! application thread has the role and calls the application inline: no hand-over, no wake-up. For the
 //! length of the call it *lends* the role, that is, puts it where others find it. The *understudy*, a thread that never
 //! calls, looks every few milliseconds whether the role has been lent for long; then it passes the role to an idle
-//! application thread, or takes it itself, and queues the requests that are complete.
+//! application thread, or takes it itself, and queues the requests that are complete. From then on calls are taken to be
+//! slow, and the role passes to an idle thread *before* each, until enough of them were quick. When a queued call was quick, the
+//! understudy gives the role back.
 //!
 //! The ready list belongs to the [`Io`] and travels with it, so no connection is stranded on the stack of a call that sticks.
 //! The understudy sleeps without a timer only while holding the lock under which a call is lent, so no wake-up is lost.
@@ -22,10 +24,16 @@ const TICK: Duration = Duration::from_millis(2);
 /// Ticks without a call after which the understudy sleeps.
 const QUIET_TICKS: u32 = 5;
 
+/// After a promotion calls are taken to be slow until so many were quick.
+const QUICK_CALLS: u32 = 16;
+
+/// A call that takes less is quick: waking another thread for its time would not have paid.
+pub(crate) const QUICK: Duration = Duration::from_millis(1);
+
 /// What an application thread does next.
 pub(crate) enum Duty {
-    /// Hold the I/O role.
-    Io(Box<Io>),
+    /// Hold the I/O role, after a call that waited, if one does.
+    Io(Box<Io>, Option<Box<Call>>),
     /// Run a call that waited.
     Call(Box<Call>),
     /// The worker has stopped.
@@ -47,14 +55,18 @@ pub(crate) struct Rights {
 #[derive(Default)]
 struct State {
     place: Place,
-    /// Counts the calls made inline; a call that lasts leaves it unchanged.
-    lent_calls: u64,
+    /// Counts the calls begun; a call that lasts leaves it unchanged.
+    begun: u64,
     calls: VecDeque<Box<Call>>,
     /// Application threads that wait for something to do.
     idle: usize,
     /// Application threads that have not ended.
     alive: usize,
     understudy_sleeps: bool,
+    /// An application thread will soon be able to hold the role again, and calls are quick.
+    wanted: bool,
+    /// How many quick calls it takes until calls are taken to be quick again.
+    slow: u32,
     /// The role is wanted out of a call now, without waiting for a tick.
     urgent: bool,
     stopped: bool,
@@ -98,25 +110,34 @@ impl Rights {
         self.duty.notify_one();
     }
 
-    /// Before an inline call: the role can be taken if the call lasts.
-    pub(crate) fn lend(&self, io: Box<Io>) {
+    /// Before an inline call: the role can be taken if the call lasts. While recent calls were slow it goes to an idle
+    /// thread at once. Returns whether the call's time is wanted in [`reclaim`](Self::reclaim).
+    pub(crate) fn lend(&self, io: Box<Io>) -> bool {
         let mut state = self.lock();
+        state.begun += 1;
+        let slow = state.slow > 0;
+        if slow && state.idle > 0 {
+            state.place = Place::Offered(io);
+            drop(state);
+            self.duty.notify_one();
+            return true;
+        }
         state.place = Place::Lent(io);
-        state.lent_calls += 1;
         if state.understudy_sleeps {
             state.understudy_sleeps = false;
             drop(state);
             self.tick.notify_one();
         }
+        slow
     }
 
-    /// After an inline call: the role again, unless somebody has it or calls are waiting to be run first.
-    pub(crate) fn reclaim(&self) -> Option<Box<Io>> {
+    /// After an inline call, which took `time` if that was wanted: the role again, unless somebody has it.
+    pub(crate) fn reclaim(&self, time: Option<Duration>) -> Option<Duty> {
         let mut state = self.lock();
-        if !state.calls.is_empty() {
-            return None;
+        if time.is_some_and(|time| time < QUICK) {
+            state.slow = state.slow.saturating_sub(1);
         }
-        state.place.take(Place::Application)
+        self.role_in(&mut state)
     }
 
     /// What the calling application thread does next, if that is known without waiting.
@@ -125,23 +146,29 @@ impl Rights {
     }
 
     fn duty_in(&self, state: &mut State) -> Option<Duty> {
+        if let Some(role) = self.role_in(state) {
+            return Some(role);
+        }
         if let Some(call) = state.calls.pop_front() {
-            if let Some(io) = state.place.take(Place::Application) {
-                // This thread will be busy: somebody else has to take the role.
-                state.place = Place::Offered(io);
-                state.urgent = true;
-                state.understudy_sleeps = false;
-                self.duty.notify_one();
-                self.tick.notify_one();
-            }
+            state.begun += 1;
             return Some(Duty::Call(call));
         }
-        if state.stopped {
-            return Some(Duty::End);
-        }
-        match state.place {
-            Place::Offered(_) => state.place.take(Place::Application).map(Duty::Io),
-            _ => None,
+        state.stopped.then_some(Duty::End)
+    }
+
+    /// The role, if nobody has it, for a thread that is free.
+    fn role_in(&self, state: &mut State) -> Option<Duty> {
+        let io = state.place.take(Place::Application)?;
+        Some(Duty::Io(io, state.calls.pop_front()))
+    }
+
+    /// After a quick call that had waited in the queue: its thread could as well hold the role. `wake_understudy` is
+    /// called when the understudy holds it and should pass it on.
+    pub(crate) fn want_role(&self, wake_understudy: impl Fn()) {
+        let mut state = self.lock();
+        if matches!(state.place, Place::Understudy) && !state.wanted {
+            state.wanted = true;
+            wake_understudy();
         }
     }
 
@@ -162,9 +189,22 @@ impl Rights {
         }
     }
 
-    /// Whether an application thread waits for something to do.
-    pub(crate) fn has_idle_thread(&self) -> bool {
-        self.lock().idle > 0
+    /// Whether an application thread is, or will soon be, able to hold the role.
+    pub(crate) fn wants_role(&self) -> bool {
+        let state = self.lock();
+        state.idle > 0 || state.wanted
+    }
+
+    /// The understudy passes the role on: to an idle application thread, or to the next one that is free.
+    pub(crate) fn yield_role(&self, io: Box<Io>) {
+        let mut state = self.lock();
+        state.wanted = false;
+        if state.idle > 0 {
+            state.place = Place::Offered(io);
+            self.duty.notify_one();
+        } else {
+            state.place = Place::Lent(io);
+        }
     }
 
     /// Queues a complete request for the next application thread that is free.
@@ -194,23 +234,16 @@ impl Rights {
             if state.stopped {
                 return None;
             }
-            let stuck = seen == state.lent_calls || state.urgent;
+            let stuck = seen == state.begun || state.urgent;
             match state.place {
-                // Offered a tick ago, and nobody came; or nobody can.
-                Place::Offered(_) if stuck || state.idle == 0 => return self.take_as_understudy(&mut state),
-                Place::Lent(_) if stuck && state.idle > 0 => {
-                    if let Some(io) = state.place.take(Place::Application) {
-                        state.place = Place::Offered(io);
-                        self.duty.notify_one();
-                    }
-                    state.urgent = false;
-                }
-                Place::Lent(_) if stuck => return self.take_as_understudy(&mut state),
+                Place::Lent(_) if stuck && state.idle > 0 => self.promote_idle(&mut state),
+                // No thread is idle; or the role was offered a tick ago, and nobody came.
+                Place::Lent(_) | Place::Offered(_) if stuck => return self.take_as_understudy(&mut state),
                 _ => {}
             }
-            let resting = matches!(state.place, Place::Application) && seen == state.lent_calls;
+            let resting = matches!(state.place, Place::Application) && seen == state.begun;
             quiet = if resting { quiet + 1 } else { 0 };
-            seen = state.lent_calls;
+            seen = state.begun;
             if quiet > QUIET_TICKS {
                 quiet = 0;
                 state.urgent = false;
@@ -224,8 +257,18 @@ impl Rights {
         }
     }
 
+    fn promote_idle(&self, state: &mut State) {
+        state.urgent = false;
+        state.slow = QUICK_CALLS;
+        if let Some(io) = state.place.take(Place::Application) {
+            state.place = Place::Offered(io);
+            self.duty.notify_one();
+        }
+    }
+
     fn take_as_understudy(&self, state: &mut State) -> Option<Box<Io>> {
         state.urgent = false;
+        state.slow = QUICK_CALLS;
         state.place.take(Place::Understudy)
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use funicorn_http::Service;
 
@@ -17,8 +18,11 @@ use crate::listener::Listener;
 use crate::observer::Observer;
 use crate::peer::Call;
 use crate::poller::Poller;
-use crate::rights::Duty;
+use crate::rights::{Duty, QUICK};
 use crate::shared::{Shared, as_application_thread};
+
+/// Calls from the queue after which the holder of the role looks at the sockets.
+const QUEUED_BETWEEN_GLANCES: u32 = 16;
 
 /// One server in one process: listeners, connections, and the threads that call the service.
 pub struct Worker {
@@ -103,10 +107,19 @@ fn do_duties(shared: &Arc<Shared>) {
     loop {
         let duty = shared.rights.duty().unwrap_or_else(|| wait_for_duty(shared));
         match duty {
-            Duty::Call(call) => run(*call, shared),
-            Duty::Io(io) => hold_role(io, shared),
+            Duty::Io(io, queued) => hold_role(io, queued, shared),
+            Duty::Call(call) => run_queued(*call, shared),
             Duty::End => return,
         }
+    }
+}
+
+/// Runs a call that waited. If it was quick, inline calls will do, and the role had better come back from the understudy.
+fn run_queued(call: Call, shared: &Shared) {
+    let start = Instant::now();
+    run(call, shared);
+    if start.elapsed() < QUICK {
+        shared.rights.want_role(|| shared.wake_waiting());
     }
 }
 
@@ -116,20 +129,30 @@ fn wait_for_duty(shared: &Shared) -> Duty {
     duty
 }
 
-/// Holds the I/O role until somebody else has taken it during a call.
-fn hold_role(mut io: Box<Io>, shared: &Arc<Shared>) {
+/// Holds the I/O role until somebody else has taken it during a call. Calls that have waited go first.
+fn hold_role(io: Box<Io>, queued: Option<Box<Call>>, shared: &Arc<Shared>) {
+    let (mut io, mut queued) = (io, queued);
+    let mut from_queue = 0;
     loop {
-        match next_step(&mut io, shared) {
-            Step::Call(call) => {
-                shared.rights.lend(io);
-                run(*call, shared);
-                match shared.rights.reclaim() {
-                    Some(again) => io = again,
-                    None => return,
+        let call = match queued.take() {
+            Some(call) => {
+                from_queue += 1;
+                if from_queue % QUEUED_BETWEEN_GLANCES == 0 {
+                    io.glance(shared);
                 }
+                call
             }
-            Step::Yield => return shared.rights.offer(io),
-            Step::Stopped => return shared.rights.stop(),
+            None => match next_step(&mut io, shared) {
+                Step::Call(call) => call,
+                Step::Yield => return shared.rights.yield_role(io),
+                Step::Stopped => return shared.rights.stop(),
+            },
+        };
+        let start = shared.rights.lend(io).then(Instant::now);
+        run(*call, shared);
+        match shared.rights.reclaim(start.map(|start| start.elapsed())) {
+            Some(Duty::Io(again, next)) => (io, queued) = (again, next),
+            _ => return,
         }
     }
 }
@@ -162,7 +185,7 @@ fn understudy(shared: &Arc<Shared>) {
             match io.next(shared, Holder::Understudy) {
                 Step::Call(call) => shared.rights.enqueue(call),
                 Step::Yield => {
-                    shared.rights.offer(io);
+                    shared.rights.yield_role(io);
                     break;
                 }
                 Step::Stopped => {

@@ -53,20 +53,21 @@ fn call(target: &str) -> Box<Call> {
 fn target(duty: &Duty) -> Option<&[u8]> {
     match duty {
         Duty::Call(call) => Some(call.request.head.target()),
-        Duty::Io(_) | Duty::End => None,
+        Duty::Io(_, call) => Some(call.as_ref()?.request.head.target()),
+        Duty::End => None,
     }
 }
 
 fn holds_io(duty: &Duty) -> bool {
-    matches!(duty, Duty::Io(_))
+    matches!(duty, Duty::Io(..))
 }
 
 #[test]
 fn after_a_quick_call_the_role_is_taken_up_again() {
     let rights = Rights::default();
     rights.lend(io());
-    assert!(rights.reclaim().is_some());
-    assert!(rights.reclaim().is_none(), "there is one role");
+    assert!(rights.reclaim(None).is_some());
+    assert!(rights.reclaim(None).is_none(), "there is one role");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn the_understudy_takes_the_role_out_of_a_call_that_lasts() {
         rights.lend(io());
         assert!(understudy.join().unwrap().is_some());
     });
-    assert!(rights.reclaim().is_none(), "the understudy has it");
+    assert!(rights.reclaim(None).is_none(), "the understudy has it");
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn an_idle_application_thread_goes_before_the_understudy() {
     let rights = Rights::default();
     thread::scope(|scope| {
         let idle = scope.spawn(|| rights.wait_for_duty(|| ()));
-        while !rights.has_idle_thread() {
+        while !rights.wants_role() {
             thread::yield_now();
         }
         let understudy = scope.spawn(|| rights.watch());
@@ -128,23 +129,25 @@ fn an_idle_thread_has_the_understudy_woken() {
     thread::scope(|scope| {
         let idle = scope.spawn(|| rights.wait_for_duty(|| woken.send(()).unwrap()));
         is_woken.recv().unwrap();
-        assert!(rights.has_idle_thread(), "so the understudy yields");
+        assert!(rights.wants_role(), "so the understudy yields");
         rights.offer(io());
         assert!(holds_io(&idle.join().unwrap()));
     });
 }
 
 #[test]
-fn queued_calls_go_before_the_role_and_in_order() {
+fn queued_calls_go_first_and_in_order() {
     let rights = Rights::default();
     rights.lend(io());
     rights.enqueue(call("/1"));
     rights.enqueue(call("/2"));
-    assert!(rights.reclaim().is_none(), "a call is waiting");
-    assert_eq!(target(&rights.duty().unwrap()), Some(&b"/1"[..]));
-    assert_eq!(target(&rights.duty().unwrap()), Some(&b"/2"[..]));
-    // Whoever took the first call put the role on offer.
-    assert!(holds_io(&rights.duty().unwrap()));
+    // The thread that comes back gets the role, and a call to run first; another one gets the other call.
+    let duty = rights.reclaim(None).unwrap();
+    assert!(holds_io(&duty));
+    assert_eq!(target(&duty), Some(&b"/1"[..]));
+    let duty = rights.duty().unwrap();
+    assert!(!holds_io(&duty));
+    assert_eq!(target(&duty), Some(&b"/2"[..]));
     assert!(rights.duty().is_none());
 }
 
@@ -188,7 +191,7 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
     thread::scope(|scope| {
         let understudy = scope.spawn(|| {
             while let Some(io) = rights.watch() {
-                rights.offer(io);
+                rights.yield_role(io);
             }
         });
         let threads: Vec<_> = (0..2u32)
@@ -197,7 +200,9 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
                 scope.spawn(move || {
                     let mut calls = 0;
                     while calls < 300 {
-                        let Duty::Io(mut io) = rights.wait_for_duty(|| ()) else { panic!("no other duty") };
+                        let Duty::Io(mut io, None) = rights.wait_for_duty(|| ()) else {
+                            panic!("no other duty")
+                        };
                         loop {
                             rights.lend(io);
                             calls += 1;
@@ -207,7 +212,7 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
                                     thread::yield_now();
                                 }
                             }
-                            let Some(again) = rights.reclaim() else { break };
+                            let Some(Duty::Io(again, None)) = rights.reclaim(None) else { break };
                             if calls >= 300 {
                                 rights.offer(again);
                                 break;
@@ -224,4 +229,39 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
         rights.stop();
         understudy.join().unwrap();
     });
+}
+
+#[test]
+fn after_a_slow_call_the_role_passes_before_the_call_until_calls_are_quick() {
+    let rights = Rights::default();
+    rights.lock().slow = 2;
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let idle = scope.spawn(|| rights.wait_for_duty(|| ()));
+            while !rights.wants_role() {
+                thread::yield_now();
+            }
+            assert!(rights.lend(io()), "the time of the call is wanted");
+            assert!(holds_io(&idle.join().unwrap()), "without any tick");
+            assert!(rights.reclaim(Some(QUICK)).is_none(), "somebody has it");
+            assert!(rights.reclaim(Some(Duration::ZERO)).is_none());
+        }
+    });
+    assert!(!rights.lend(io()), "calls are taken to be quick again");
+}
+
+#[test]
+fn a_quick_queued_call_brings_the_role_back_from_the_understudy() {
+    let rights = Rights::default();
+    rights.lock().place = Place::Understudy;
+    rights.enqueue(call("/1"));
+    assert_eq!(target(&rights.duty().unwrap()), Some(&b"/1"[..]));
+    assert!(!rights.wants_role());
+    let (woken, is_woken) = channel();
+    rights.want_role(|| woken.send(()).unwrap());
+    is_woken.try_recv().unwrap();
+    assert!(rights.wants_role());
+    rights.yield_role(io());
+    assert!(!rights.wants_role());
+    assert!(holds_io(&rights.duty().unwrap()));
 }

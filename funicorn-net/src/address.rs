@@ -26,7 +26,8 @@ pub enum BindAddress {
     },
     /// A Unix domain socket at this path.
     Unix(PathBuf),
-    /// A socket that listens already and was inherited under this number (systemd, a parent process).
+    /// A socket that listens already and was inherited under this number (systemd, a parent process). Whoever binds it
+    /// hands the descriptor over: it is closed, unless it is a standard stream, once the listener has its own.
     Fd(RawFd),
 }
 

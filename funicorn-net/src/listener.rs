@@ -81,7 +81,9 @@ impl Listener {
             BindAddress::Fd(fd) => {
                 let socket = inherited::duplicate(*fd).and_then(adopt);
                 let socket = socket.map_err(|error| classify(address, error))?;
-                Ok(vec![socket.ok_or_else(|| BindError::NotListening(address.clone()))?])
+                let listener = socket.ok_or_else(|| BindError::NotListening(address.clone()))?;
+                inherited::close_original(*fd);
+                Ok(vec![listener])
             }
         }
     }

@@ -119,9 +119,8 @@ impl Outbox {
             return Err(Broken);
         }
         if state.busy || !state.pieces.is_empty() {
-            let State { pieces, memory, .. } = &mut *state;
-            *memory += block.rest(0, pieces);
-            return Ok(*memory);
+            drop(state);
+            return self.append(transport, block);
         }
         state.busy = true;
         drop(state);
@@ -131,30 +130,55 @@ impl Outbox {
                 transport.write_vectored(&[IoSlice::new(block.front), IoSlice::new(body), IoSlice::new(back)])
             }
         };
-        let mut state = self.lock();
-        state.busy = false;
         let written = match result {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {
+                let mut state = self.lock();
+                state.busy = false;
                 self.break_state(state);
                 return Err(Broken);
             }
         };
-        if written == block.len() && state.pieces.is_empty() {
+        let mut rest = VecDeque::new();
+        let kept = if written < block.len() { block.rest(written, &mut rest) } else { 0 };
+        let mut state = self.lock();
+        state.busy = false;
+        if rest.is_empty() && state.pieces.is_empty() {
             state.again = false;
             return Ok(0);
         }
-        let mut pieces = VecDeque::new();
-        let kept = block.rest(written, &mut pieces);
         state.memory += kept;
-        state.put_back(pieces);
+        state.put_back(rest);
         state.progress_at = Some(Instant::now());
         drop(state);
         // A short write is not yet a full socket: only EAGAIN promises an event.
+        self.flush_all(transport)
+    }
+
+    /// Keeps `block` behind what waits already. Its owned handle is asked for with nothing locked, since that may wait
+    /// for the interpreter, whose holder may wait for the lock.
+    fn append(&self, transport: &Transport, block: Block<'_>) -> Result<usize, Broken> {
+        let mut rest = VecDeque::new();
+        let kept = block.rest(0, &mut rest);
+        let mut state = self.lock();
+        if state.broken {
+            return Err(Broken);
+        }
+        let was_empty = state.pieces.is_empty();
+        state.memory += kept;
+        state.pieces.append(&mut rest);
+        state.progress_at.get_or_insert_with(Instant::now);
+        let memory = state.memory;
+        drop(state);
+        // If all that waited has left meanwhile, no event is due that would send this.
+        if was_empty { self.flush_all(transport) } else { Ok(memory) }
+    }
+
+    fn flush_all(&self, transport: &Transport) -> Result<usize, Broken> {
         match self.flush(transport, usize::MAX) {
             Flush::Broken => Err(Broken),
-            _ => Ok(self.lock().memory),
+            Flush::Done | Flush::Pending | Flush::More => Ok(self.lock().memory),
         }
     }
 
@@ -316,85 +340,4 @@ fn write_file_step(transport: &Transport, range: &mut FileRange) -> io::Result<u
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Seek, Write};
-    use std::os::unix::net::UnixStream;
-
-    fn pair() -> (Transport, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        (Transport::plain(ours.into()), theirs)
-    }
-
-    fn read_exactly(peer: &mut UnixStream, len: usize) -> Vec<u8> {
-        let mut bytes = vec![0; len];
-        peer.read_exact(&mut bytes).unwrap();
-        bytes
-    }
-
-    #[test]
-    fn what_fits_leaves_at_once() {
-        let (transport, mut peer) = pair();
-        let outbox = Outbox::default();
-        let block =
-            Block { front: b"head ", body: b"body", own: &mut |_| panic!("nothing is kept"), back: b" end" };
-        assert_eq!(outbox.write_block(&transport, block), Ok(0));
-        assert_eq!(read_exactly(&mut peer, 13), b"head body end");
-        assert_eq!(outbox.flush(&transport, usize::MAX), Flush::Done);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_kept_in_order() {
-        let (transport, mut peer) = pair();
-        let outbox = Outbox::default();
-        let large: Vec<u8> = (0..4_000_000u32).map(|at| at as u8).collect();
-        let large = Bytes::from(large);
-        let block = Block { front: b"<", body: &large, own: &mut |taken| large.slice(taken..), back: b">" };
-        assert!(outbox.write_block(&transport, block).unwrap() > 0);
-        assert_eq!(outbox.flush(&transport, usize::MAX), Flush::Pending);
-        outbox.write(&transport, b"next").unwrap();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"0123456789").unwrap();
-        file.rewind().unwrap();
-        outbox.write_file(&transport, FileRange { file, offset: 2, len: 5 }, usize::MAX).unwrap();
-
-        let reader = std::thread::spawn(move || read_exactly(&mut peer, 4_000_011));
-        while outbox.flush(&transport, 1 << 16) != Flush::Done {
-            std::thread::yield_now();
-        }
-        let got = reader.join().unwrap();
-        assert_eq!(got[0], b'<');
-        assert_eq!(&got[1..4_000_001], &large[..]);
-        assert_eq!(&got[4_000_001..], b">next23456");
-        assert_eq!(outbox.lock().memory, 0);
-        assert_eq!(outbox.stalled_since(), None);
-    }
-
-    #[test]
-    fn a_vanished_peer_breaks_the_outbox() {
-        let (transport, peer) = pair();
-        drop(peer);
-        let outbox = Outbox::default();
-        assert_eq!(outbox.write(&transport, b"x"), Err(Broken));
-        assert_eq!(outbox.flush(&transport, usize::MAX), Flush::Broken);
-        assert_eq!(outbox.wait_for_room(0), Err(Broken));
-    }
-
-    #[test]
-    fn room_is_waited_for() {
-        let (transport, mut peer) = pair();
-        let outbox = Outbox::default();
-        let large = Bytes::from(vec![7; 4_000_000]);
-        let block = Block { front: b"", body: &large, own: &mut |taken| large.slice(taken..), back: b"" };
-        outbox.write_block(&transport, block).unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| outbox.wait_for_room(1000));
-            scope.spawn(|| read_exactly(&mut peer, 4_000_000));
-            while outbox.flush(&transport, usize::MAX) != Flush::Done {
-                std::thread::yield_now();
-            }
-            assert_eq!(waiting.join().unwrap(), Ok(()));
-        });
-    }
-}
+mod tests;

@@ -23,7 +23,7 @@ static COUNTS: [AtomicU32; HANDLED.len()] = [const { AtomicU32::new(0) }; HANDLE
 /// The eventfd that the handler writes to; -1 while no handlers are installed.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
-/// The handlers of this process. Dropped, the signals do what they did before.
+/// The handlers of this process. Dropped, the signals do what they did before, except in a worker.
 #[derive(Debug)]
 pub struct Signals {
     wake: OwnedFd,
@@ -105,7 +105,9 @@ impl Signals {
     }
 
     /// Makes the handlers this process's own after a fork: no signal of the parent counts, and what wakes one of them
-    /// does not wake the other. CHLD goes back to its default.
+    /// does not wake the other. CHLD goes back to its default; the others stay handled to the end of the process, also
+    /// when this is dropped. For whoever stops a whole group of processes (a terminal, an init system) signals one after the other: a worker may
+    /// hear from its supervisor first, and its own copy must not kill it while it tidies up.
     ///
     /// # Errors
     /// When there is no room for another descriptor.
@@ -115,7 +117,7 @@ impl Signals {
         self.wake = wake;
         for (index, &signal) in HANDLED.iter().enumerate() {
             COUNTS[index].store(0, Ordering::SeqCst);
-            if signal == libc::SIGCHLD && self.before.0[index].take().is_some() {
+            if self.before.0[index].take().is_some() && signal == libc::SIGCHLD {
                 set_action(signal, &action(libc::SIG_DFL));
             }
         }

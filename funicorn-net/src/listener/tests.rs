@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use super::*;
@@ -109,9 +109,11 @@ fn a_stale_socket_file_is_replaced_and_a_live_one_refused() {
 #[test]
 fn an_inherited_socket_is_taken_by_its_number() {
     let inherited = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let listener = bind_one(&format!("fd://{}", inherited.as_raw_fd()));
-    assert_eq!(listener.local(), &Address::Tcp(inherited.local_addr().unwrap()));
-    let _client = TcpStream::connect(inherited.local_addr().unwrap()).unwrap();
+    let addr = inherited.local_addr().unwrap();
+    let number = inherited.into_raw_fd();
+    let listener = bind_one(&format!("fd://{number}"));
+    assert_eq!(listener.local(), &Address::Tcp(addr));
+    let _client = TcpStream::connect(addr).unwrap();
     wait_readable(&listener);
     listener.accept().unwrap();
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use funicorn_http::ConnectionInfo;
-use rustix::io::Errno;
 use slab::Slab;
 
+use crate::acceptor::Acceptor;
 use crate::connection::Connection;
 use crate::control::{Control, Order};
 use crate::listener::Listener;
@@ -59,9 +59,7 @@ pub(crate) struct Io {
     completions: Vec<Completion>,
     batch: Batch,
     buf: Box<[u8]>,
-    listeners: Vec<Listener>,
-    /// Whether the listeners are in the poller: not while descriptors or places are used up.
-    accepting: bool,
+    acceptor: Acceptor,
     control: Control,
     /// Calls given out since the poller was asked.
     calls: usize,
@@ -85,15 +83,14 @@ impl Io {
             completions: Vec::new(),
             batch: Batch::default(),
             buf: vec![0; READ].into_boxed_slice(),
-            listeners,
-            accepting: false,
+            acceptor: Acceptor::new(listeners),
             control,
             calls: 0,
             now,
             next_sweep: now + SWEEP,
             stop_at: None,
         };
-        io.resume_accepting(shared)?;
+        io.acceptor.resume(&shared.poller)?;
         Ok(io)
     }
 
@@ -167,7 +164,7 @@ impl Io {
         for event in batch.iter() {
             match event.token {
                 Token::Connection(seat) => self.note(seat, event),
-                Token::Listener(index) => self.accept(index, shared),
+                Token::Listener(index) => self.accept(index as usize, shared),
                 Token::Control => self.obey(shared),
                 Token::Wake => {}
             }
@@ -180,7 +177,7 @@ impl Io {
 
     /// How long the poller may wait: for ever, if there is nothing to watch.
     fn timeout(&self) -> Option<Duration> {
-        let sweep = (!self.peers.is_empty() || !self.accepting).then_some(self.next_sweep);
+        let sweep = (!self.peers.is_empty() || self.acceptor.is_paused()).then_some(self.next_sweep);
         let next = [sweep, self.stop_at].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -253,25 +250,12 @@ impl Io {
         }
     }
 
-    fn accept(&mut self, index: u32, shared: &Arc<Shared>) {
+    fn accept(&mut self, index: usize, shared: &Arc<Shared>) {
         for _ in 0..ACCEPTS {
             if self.peers.len() >= shared.config.connections {
-                return self.pause_accepting(shared, "all places for connections are taken");
+                return self.acceptor.pause(&shared.poller, "all places for connections are taken");
             }
-            let Some(listener) = self.listeners.get(index as usize) else { return };
-            let (fd, address) = match listener.accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(error) if out_of_resources(&error) => {
-                    return self.pause_accepting(shared, &error.to_string());
-                }
-                // This client has gone before we came.
-                Err(error) => {
-                    log::debug!("a connection could not be accepted: {error}");
-                    continue;
-                }
-            };
-            let info = ConnectionInfo::new(address, listener.local().clone());
+            let Some((fd, info)) = self.acceptor.accept(index, &shared.poller) else { return };
             self.seat(Transport::plain(fd), info, shared);
         }
     }
@@ -288,25 +272,6 @@ impl Io {
         entry.insert(Peer::new(connection, self.now, shared));
     }
 
-    /// Takes the listeners out of the poller until the next sweep, so that a full table does not make the loop spin.
-    fn pause_accepting(&mut self, shared: &Shared, why: &str) {
-        log::warn!("accepting pauses: {why}");
-        for listener in &self.listeners {
-            if let Err(error) = shared.poller.remove(std::os::fd::AsFd::as_fd(listener)) {
-                log::error!("a listener could not be taken out of the poller: {error}");
-            }
-        }
-        self.accepting = false;
-    }
-
-    fn resume_accepting(&mut self, shared: &Shared) -> std::io::Result<()> {
-        for (index, listener) in self.listeners.iter().enumerate() {
-            shared.poller.add_listener_exclusive(std::os::fd::AsFd::as_fd(listener), index as u32)?;
-        }
-        self.accepting = true;
-        Ok(())
-    }
-
     /// Looks at every connection's clock.
     fn sweep(&mut self, shared: &Arc<Shared>) {
         self.next_sweep = self.now + SWEEP;
@@ -316,10 +281,9 @@ impl Io {
             let intent = peer.sweep(&mut Turn { shared, buf: &mut self.buf, now: self.now });
             self.act(seat, intent, shared);
         }
-        let has_room = self.stop_at.is_none() && self.peers.len() < shared.config.connections;
-        if !self.accepting
-            && has_room
-            && let Err(error) = self.resume_accepting(shared)
+        if self.acceptor.is_paused()
+            && self.peers.len() < shared.config.connections
+            && let Err(error) = self.acceptor.resume(&shared.poller)
         {
             log::error!("a listener could not be added to the poller: {error}");
         }
@@ -362,25 +326,12 @@ impl Io {
 
     /// Takes in those who have connected already, then closes the listeners.
     fn stop_listening(&mut self, shared: &Arc<Shared>) {
-        if !self.accepting {
-            self.listeners.clear();
-            return;
+        if !self.acceptor.is_paused() {
+            for index in 0..self.acceptor.len() {
+                self.accept(index, shared);
+            }
         }
-        for index in 0..self.listeners.len() as u32 {
-            self.accept(index, shared);
-        }
-        if self.accepting {
-            self.pause_accepting_for_good(shared);
-        }
-        self.listeners.clear();
-    }
-
-    fn pause_accepting_for_good(&mut self, shared: &Shared) {
-        for listener in &self.listeners {
-            // The listener closes next, which takes it out of the set in any case.
-            let _ = shared.poller.remove(std::os::fd::AsFd::as_fd(listener));
-        }
-        self.accepting = false;
+        self.acceptor.close(&shared.poller);
     }
 
     fn has_stopped(&self) -> bool {
@@ -407,9 +358,4 @@ fn queue(peer: &mut Peer, ready: &mut VecDeque<Seat>, seat: Seat) {
         peer.queued = true;
         ready.push_back(seat);
     }
-}
-
-/// Whether no descriptor or memory is left for a new connection.
-fn out_of_resources(error: &std::io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

@@ -1,6 +1,10 @@
 """What happens to an application that makes processes of its own? They never serve, and hold no client's connection."""
 
+import signal
+
 import pytest
+from server import free_port
+from wire import is_refused
 
 #: One function for each way to make a process; the path says which one is called before the answer.
 FORKING = """
@@ -169,3 +173,26 @@ def test_a_forked_child_does_not_close_its_parents_connections(serve, gate):
     others = [server.connect() for _ in range(5)]
     assert [other.request().body for other in others] == [b"parent"] * 5
     assert [other.request().body for other in others] == [b"parent"] * 5
+
+
+@pytest.mark.parametrize("bind", ["fd", "tcp"])
+def test_a_child_that_outlives_the_server_does_not_hold_its_port(serve, gate, bind):
+    flags, host = ([], "127.0.0.1") if bind == "fd" else (["--bind", f"127.0.0.1:{free_port()}"], None)
+    server = serve(
+        """
+        import subprocess
+        def application(environ, start_response):
+            subprocess.Popen(["cat", "gate"], close_fds=False, stdout=subprocess.DEVNULL)
+            start_response("200 OK", [])
+            return []
+        """,
+        *flags,
+        host=host,
+    )
+    server.address = server.address or ("127.0.0.1", int(flags[1].rpartition(":")[2]))
+    assert server.get().status == 200
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    refused = is_refused(server.address)
+    gate.open()
+    assert refused, "the child has inherited the listening socket"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import struct
@@ -227,3 +228,10 @@ def framing(response: Response, method: str) -> str:
             raise Malformed(f"Transfer-Encoding: {coding!r}")
         return "chunked"
     return "close" if length is None else "length"
+
+
+def is_refused(address: tuple) -> bool:
+    """Whether nobody listens at this address: a new connection is refused, rather than taken or left to wait."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(address) == errno.ECONNREFUSED

@@ -1,0 +1,161 @@
+"""Do bodies that are larger than memory should hold pass in constant memory? 2 GiB with FUNICORN_LARGE=1, else 64 MiB."""
+
+import hashlib
+import os
+
+import pytest
+from server import EXAMPLES
+from waiting import eventually
+from wire import request
+
+SIZE = 2 << 30 if os.environ.get("FUNICORN_LARGE") == "1" else 64 << 20
+MEMORY = 80 << 20
+
+#: What the downloads of examples/transfer.py repeat.
+BLOCK = b"".join(b"%015d\n" % number for number in range(4096))
+
+
+@pytest.fixture
+def transfer(serve, tmp_path):
+    """The example for large transfers, with a limit that lets them pass and bodies spooled in the test's directory."""
+    (tmp_path / "spool").mkdir()
+    flags = ["--limit-request-body", str(4 << 30), "--spool-dir", str(tmp_path / "spool"), "--pythonpath", str(EXAMPLES)]
+
+    def start(*more, env=None):
+        return serve(None, *flags, *more, spec="transfer", env=env)
+
+    return start
+
+
+def repeated(size):
+    """Blocks of `size` bytes in all, and their checksum."""
+    digest = hashlib.sha256()
+    for _ in range(size // len(BLOCK)):
+        digest.update(BLOCK)
+    return digest.hexdigest()
+
+
+def receive(connection, size):
+    """The checksum of the next `size` bytes, read without keeping them."""
+    digest = hashlib.sha256()
+    buffered = connection._take(min(size, len(connection.buffer)))
+    digest.update(buffered)
+    left = size - len(buffered)
+    while left:
+        data = connection.socket.recv(min(left, 1 << 20))
+        assert data, "the connection ended"
+        digest.update(data)
+        left -= len(data)
+    return digest.hexdigest()
+
+
+def send_body(connection, size, chunked):
+    for _ in range(size // len(BLOCK)):
+        connection.send(b"%x\r\n%b\r\n" % (len(BLOCK), BLOCK) if chunked else BLOCK)
+    connection.send(b"0\r\n\r\n" if chunked else b"")
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_an_upload_in_constant_memory(transfer, tmp_path, chunked):
+    server = transfer()
+    with server.connect(patience=120) as connection:
+        framing = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(SIZE))
+        connection.send(request("PUT", "/upload", (framing,)))
+        send_body(connection, SIZE, chunked)
+        assert connection.response().body.decode() == f"{SIZE} {repeated(SIZE)}\n"
+        assert server.peak_memory() < MEMORY
+        connection.assert_open()
+    assert list((tmp_path / "spool").iterdir()) == [], "a spooled body has a name"
+
+
+def test_a_download_in_constant_memory(transfer):
+    server = transfer()
+    with server.connect(patience=120) as connection:
+        connection.send(request("GET", f"/download?bytes={SIZE}"))
+        assert connection.head().header("Content-Length") == str(SIZE)
+        assert receive(connection, SIZE) == repeated(SIZE)
+        assert server.peak_memory() < MEMORY
+        connection.assert_open()
+
+
+def test_a_file_in_constant_memory(transfer, tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        for _ in range(SIZE // len(BLOCK)):
+            file.write(BLOCK)
+    server = transfer(env={"TRANSFER_FILE": str(path)})
+    with server.connect(patience=120) as connection:
+        connection.send(request("GET", "/file"))
+        assert connection.head().header("Content-Length") == str(SIZE)
+        assert receive(connection, SIZE) == repeated(SIZE)
+        assert server.peak_memory() < MEMORY
+        connection.assert_open()
+    path.unlink()
+
+
+def test_a_download_to_a_client_that_does_not_read_takes_no_memory(transfer):
+    """What waits for the client is bounded; then the application waits."""
+    server = transfer("--threads", "2")
+    with server.connect(receive_buffer=4096) as slow:
+        slow.send(request("GET", f"/download?bytes={SIZE}"))
+        slow.head()
+        for _ in range(50):
+            assert server.get("/download?bytes=100000").body == (BLOCK * 2)[:100000]
+        assert server.peak_memory() < MEMORY
+        slow.reset()
+    assert server.get("/download?bytes=5").body == BLOCK[:5]
+
+
+def test_several_uploads_at_once(transfer):
+    server = transfer()
+    size = 8 << 20
+    connections = [server.connect() for _ in range(4)]
+    for connection in connections:
+        connection.send(request("PUT", "/upload", (("Content-Length", str(size)),)))
+    for _ in range(size // len(BLOCK)):
+        for connection in connections:
+            connection.send(BLOCK)
+    for connection in connections:
+        assert connection.response().body.decode() == f"{size} {repeated(size)}\n"
+
+
+def test_an_upload_that_is_given_up_leaves_nothing(transfer, tmp_path):
+    server = transfer()
+    connection = server.connect()
+    connection.send(request("PUT", "/upload", (("Content-Length", str(SIZE)),)))
+    send_body(connection, 4 << 20, False)
+    connection.reset()
+    assert server.get("/download?bytes=5").body == BLOCK[:5]
+    assert list((tmp_path / "spool").iterdir()) == []
+    eventually(lambda: not spooled(server), "the spooled part is given back")
+
+
+def spooled(server):
+    """Descriptors of unlinked files that the server's processes hold."""
+    found = []
+    for pid in server.tree():
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                target = os.readlink(f"/proc/{pid}/fd/{fd}")
+            except OSError:
+                continue
+            if "(deleted)" in target and "memfd" not in target:
+                found.append(target)
+    return found
+
+
+def test_a_spool_that_cannot_take_the_upload_refuses_it(serve, tmp_path):
+    """That no file can be made, or a disk is full, is told to this client and harms no other."""
+    (tmp_path / "spool").mkdir()
+    server = serve(None, "--spool-dir", str(tmp_path / "spool"), "--pythonpath", str(EXAMPLES), spec="transfer")
+    assert server.get("/download?bytes=5").status == 200
+    (tmp_path / "spool").rmdir()
+    with server.connect() as connection:
+        connection.send(request("PUT", "/upload", (("Content-Length", str(8 << 20)),)))
+        try:
+            send_body(connection, 8 << 20, False)
+        except (BrokenPipeError, ConnectionResetError):
+            pytest.fail("the connection was reset before the answer could be read")
+        assert connection.response().status == 503
+    assert server.get("/download?bytes=5").status == 200
+    server.wait_for_log("spool")

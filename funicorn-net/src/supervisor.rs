@@ -82,7 +82,7 @@ pub struct WorkerContext {
 /// | a worker dies | another takes its place: at once, or after a pause if it lived shortly |
 /// | a worker fails before one in its place was ever ready, with one of the [fatal codes](SupervisorConfig::fatal_codes) | everything stops, with this code |
 /// | TERM | orders a graceful stop, waits the graceful timeout and two seconds, kills who is left; exit code 0 |
-/// | INT, QUIT | the same, but workers do not wait for their requests and have five seconds |
+/// | INT, QUIT | the same, but workers do not wait for their requests and have five seconds; so have workers that are still loading |
 /// | a second signal | kills the workers at once; exit code 128 and the signal's number |
 pub struct Supervisor {
     config: SupervisorConfig,
@@ -249,7 +249,9 @@ impl Supervisor {
             Some(order) => {
                 log::info!("stopping");
                 let graceful = self.config.graceful_timeout.saturating_add(LEEWAY);
-                let timeout = if order == Order::StopNow { NOW_TIMEOUT } else { graceful };
+                // Workers that are still loading have no requests to finish, and hear nothing until they are ready.
+                let waits = order == Order::StopGracefully && self.workers().any(|worker| worker.is_ready);
+                let timeout = if waits { graceful } else { graceful.min(NOW_TIMEOUT) };
                 self.begin_stop(order, 0, timeout);
             }
         }

@@ -1,3 +1,5 @@
+//! Which Python is found in which surroundings.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,10 @@
 """A web service with Bottle: two methods on one route, and a static file.
 
-    funicorn bottle_app:app
+funicorn bottle_app:app
 
-    curl http://127.0.0.1:8000/hola
-    curl -H 'Content-Type: application/json' -d '{"name": "Funicorn"}' http://127.0.0.1:8000/hola
-    curl -i http://127.0.0.1:8000/source
+curl http://127.0.0.1:8000/hola
+curl -H 'Content-Type: application/json' -d '{"name": "Funicorn"}' http://127.0.0.1:8000/hola
+curl -i http://127.0.0.1:8000/source
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
 """A web service with Falcon: a resource with two methods and a streamed file.
 
-    funicorn falcon_app:app
+funicorn falcon_app:app
 
-    curl http://127.0.0.1:8000/hola
-    curl -H 'Content-Type: application/json' -d '{"name": "Funicorn"}' http://127.0.0.1:8000/hola
-    curl http://127.0.0.1:8000/source
+curl http://127.0.0.1:8000/hola
+curl -H 'Content-Type: application/json' -d '{"name": "Funicorn"}' http://127.0.0.1:8000/hola
+curl http://127.0.0.1:8000/source
 """
 
 import falcon

@@ -1,8 +1,8 @@
 """The smallest WSGI application (PEP 3333): no framework, only Python.
 
-    funicorn hello
+funicorn hello
 
-    curl http://127.0.0.1:8000/
+curl http://127.0.0.1:8000/
 """
 
 

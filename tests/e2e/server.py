@@ -54,7 +54,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 class Server:
     """A running server. `directory` is its working directory, where its application lies and leaves notes."""
 
-    def __init__(self, arguments: list[str], directory: Path, listening: socket.socket | None, env: dict | None) -> None:
+    def __init__(
+        self, arguments: list[str], directory: Path, listening: socket.socket | None, env: dict | None
+    ) -> None:
         self.directory = directory
         self.address = listening.getsockname()[:2] if listening else None
         self.stderr_path = directory / f"stderr-{len(list(directory.glob('stderr-*')))}"

@@ -33,12 +33,20 @@ BAD_APPLICATIONS = {
         "app:application",
         ["ASGI"],
     ),
-    "an exception at import": ("def f():\n    raise KeyError('odd')\nf()", "app", ["Traceback", "KeyError: 'odd'", 'app.py", line 2']),
+    "an exception at import": (
+        "def f():\n    raise KeyError('odd')\nf()",
+        "app",
+        ["Traceback", "KeyError: 'odd'", 'app.py", line 2'],
+    ),
     "a module that is missing for the application": ("import nowhere_else", "app", ["nowhere_else", 'app.py", line 1']),
     "a syntax error": ("def application(:", "app", ["SyntaxError", "app.py"]),
     "sys.exit at import": ("import sys; sys.exit(0)", "app", ["SystemExit"]),
     "KeyboardInterrupt at import": ("raise KeyboardInterrupt", "app", ["KeyboardInterrupt"]),
-    "a factory that raises": ("def create():\n    raise ValueError('from the factory')", "app:create()", ["from the factory"]),
+    "a factory that raises": (
+        "def create():\n    raise ValueError('from the factory')",
+        "app:create()",
+        ["from the factory"],
+    ),
     "a factory that returns nothing": ("def create(): pass", "app:create()", ["create"]),
     "a factory with wrong arguments": ("def create(): pass", "app:create(1)", ["create"]),
     "a factory that is none": ("create = 7", "app:create()", ["create", "callable"]),
@@ -171,7 +179,9 @@ def test_two_applications(serve):
     assert code == USAGE and "app:application" in message
 
 
-@pytest.mark.parametrize("spec", ["", ":app", "app:", "app:1x", "app:f(", "app:f(x)", "app:f(1 + 1)", "app:f(*[1])", "a b", "app:f()()"])
+@pytest.mark.parametrize(
+    "spec", ["", ":app", "app:", "app:1x", "app:f(", "app:f(x)", "app:f(1 + 1)", "app:f(*[1])", "a b", "app:f()()"]
+)
 def test_an_application_that_is_no_name_and_no_call(serve, spec):
     code, _ = end(serve(HELLO, spec=spec, host=None))
     assert code in (USAGE, APPLICATION)
@@ -207,7 +217,12 @@ def test_a_virtual_environment_that_is_gone(serve, tmp_path):
 
 def run(*arguments):
     return subprocess.run(
-        [*command(), *arguments], env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+        [*command(), *arguments],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
 
 

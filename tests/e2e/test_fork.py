@@ -68,7 +68,17 @@ FORKING = """
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
     """
-WAYS = ["fork_and_exit", "fork_and_raise", "fork_and_end", "fork", "spawn", "forkserver", "pool", "run_python", "system"]
+WAYS = [
+    "fork_and_exit",
+    "fork_and_raise",
+    "fork_and_end",
+    "fork",
+    "spawn",
+    "forkserver",
+    "pool",
+    "run_python",
+    "system",
+]
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])

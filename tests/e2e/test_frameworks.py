@@ -106,7 +106,9 @@ def test_many_clients_at_once(example, spec):
 def test_a_chunked_upload_of_json(serve, spec):
     server = serve(None, "--pythonpath", str(EXAMPLES), spec=spec)
     response = requests.post(
-        "http://%s:%d/hola" % server.address, data=iter([b'{"name":', b' "Funicorn"}']), headers={"Content-Type": "application/json"}
+        "http://%s:%d/hola" % server.address,
+        data=iter([b'{"name":', b' "Funicorn"}']),
+        headers={"Content-Type": "application/json"},
     )
     assert (response.status_code, response.json()) == (200, {"name": "Funicorn"})
 
@@ -162,7 +164,12 @@ def test_django_with_its_admin_site(django):
         page = session.get(f"{django.url}/admin/login/?next=/admin/")
         assert page.status_code == 200 and "Django administration" in page.text
         token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]
-        form = {"username": "admin", "password": "a password of the test", "csrfmiddlewaretoken": token, "next": "/admin/"}
+        form = {
+            "username": "admin",
+            "password": "a password of the test",
+            "csrfmiddlewaretoken": token,
+            "next": "/admin/",
+        }
         welcome = session.post(f"{django.url}/admin/login/", data=form, headers={"Referer": page.url})
         assert welcome.status_code == 200 and "Site administration" in welcome.text
         users = session.get(f"{django.url}/admin/auth/user/")

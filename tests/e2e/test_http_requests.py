@@ -32,7 +32,7 @@ def refusal(server, data):
 
 
 def test_a_chunked_body_is_decoded(serve):
-    data = request("POST", "/", CHUNKED) + b"4\r\nsome\r\n0004;name=value;x=\"y\"\r\nbody\r\n00\r\n\r\n"
+    data = request("POST", "/", CHUNKED) + b'4\r\nsome\r\n0004;name=value;x="y"\r\nbody\r\n00\r\n\r\n'
     assert answer(serve(ECHO), data).body == b"POST / somebody"
 
 

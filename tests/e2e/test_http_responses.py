@@ -33,7 +33,8 @@ def test_a_refusal_has_a_date_and_a_server(serve):
 
 
 @pytest.mark.parametrize(
-    "path, framing, framing_1_0", [("/list", "length", "length"), ("/length", "length", "length"), ("/stream", "chunked", "close")]
+    "path, framing, framing_1_0",
+    [("/list", "length", "length"), ("/length", "length", "length"), ("/stream", "chunked", "close")],
 )
 def test_the_framing_of_a_response(serve, path, framing, framing_1_0):
     server = serve(BODIES)

@@ -98,7 +98,8 @@ def test_25_a_generator_may_write_between_its_blocks(serve):
 
 
 @pytest.mark.parametrize(
-    "body", ["return [b'body and more']", "return [b'bo', b'dy', b' and more']", "yield b'body and'\n    yield b' more'"]
+    "body",
+    ["return [b'body and more']", "return [b'bo', b'dy', b' and more']", "yield b'body and'\n    yield b' more'"],
 )
 def test_26_what_goes_past_content_length_is_cut_and_logged(serve, body):
     server = serve(f"""

@@ -86,39 +86,48 @@ def test_04_the_bytes_of_the_body_are_not_altered(serve):
 
 
 def test_05_close_is_called_once_after_success(serve):
-    server = serve(CLOSED_ONCE + """
+    server = serve(
+        CLOSED_ONCE
+        + """
     def application(environ, start_response):
         start_response("200 OK", [])
         return Body([b"a", b"b"])
-    """)
+    """
+    )
     assert server.get().body == b"ab"
     server.stop()
     assert server.note("closed") == "x"
 
 
 def test_05_close_is_called_once_after_an_error_before_the_first_block(serve):
-    server = serve(CLOSED_ONCE + """
+    server = serve(
+        CLOSED_ONCE
+        + """
     def fail():
         raise ValueError("early")
         yield
     def application(environ, start_response):
         start_response("200 OK", [])
         return Body(fail())
-    """)
+    """
+    )
     assert server.get().status == 500
     server.stop()
     assert server.note("closed") == "x"
 
 
 def test_05_close_is_called_once_after_an_error_between_blocks(serve):
-    server = serve(CLOSED_ONCE + """
+    server = serve(
+        CLOSED_ONCE
+        + """
     def fail():
         yield b"part"
         raise ValueError("late")
     def application(environ, start_response):
         start_response("200 OK", [])
         return Body(fail())
-    """)
+    """
+    )
     with pytest.raises(Truncated):
         server.get()
     server.stop()
@@ -126,7 +135,9 @@ def test_05_close_is_called_once_after_an_error_between_blocks(serve):
 
 
 def test_05_close_is_called_once_when_the_client_has_vanished(serve, gate):
-    server = serve(CLOSED_ONCE + """
+    server = serve(
+        CLOSED_ONCE
+        + """
     def endless():
         yield b"first"
         open("gate").read()
@@ -135,7 +146,8 @@ def test_05_close_is_called_once_when_the_client_has_vanished(serve, gate):
     def application(environ, start_response):
         start_response("200 OK", [])
         return Body(endless())
-    """)
+    """
+    )
     with server.connect() as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         connection.head()
@@ -148,11 +160,14 @@ def test_05_close_is_called_once_when_the_client_has_vanished(serve, gate):
 
 
 def test_05_close_is_called_once_for_a_head_request(serve):
-    server = serve(CLOSED_ONCE + """
+    server = serve(
+        CLOSED_ONCE
+        + """
     def application(environ, start_response):
         start_response("200 OK", [])
         return Body([b"a", b"b"])
-    """)
+    """
+    )
     assert server.request("HEAD").body == b""
     server.stop()
     assert server.note("closed") == "x"

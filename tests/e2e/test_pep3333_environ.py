@@ -33,7 +33,11 @@ def test_31_the_variables_of_every_request(serve):
 
 def test_31_the_type_and_length_of_a_body(serve):
     environ = environ_of(serve(REPORT), request("POST", "/", (("Content-Type", "text/plain"),), b"12345"))
-    assert (environ["REQUEST_METHOD"], environ["CONTENT_TYPE"], environ["CONTENT_LENGTH"]) == ("POST", "text/plain", "5")
+    assert (environ["REQUEST_METHOD"], environ["CONTENT_TYPE"], environ["CONTENT_LENGTH"]) == (
+        "POST",
+        "text/plain",
+        "5",
+    )
 
 
 def test_31_what_is_missing_is_empty_or_absent(serve):
@@ -83,7 +87,9 @@ def test_33_server_protocol_is_what_the_client_sent(serve, version):
 
 
 def test_34_each_request_header_is_a_variable(serve):
-    environ = environ_of(serve(REPORT), get("/", ("Accept", "*/*"), ("X-Two-Words", "a  b"), ("x-lower", ""), ("X1", "1")))
+    environ = environ_of(
+        serve(REPORT), get("/", ("Accept", "*/*"), ("X-Two-Words", "a  b"), ("x-lower", ""), ("X1", "1"))
+    )
     assert environ["HTTP_HOST"] == "test"
     assert (environ["HTTP_ACCEPT"], environ["HTTP_X_TWO_WORDS"], environ["HTTP_X1"]) == ("*/*", "a  b", "1")
     assert environ["HTTP_X_LOWER"] == ""
@@ -134,7 +140,13 @@ def test_35_every_cgi_value_is_exactly_str(serve):
             wrong.update({k: type(k) for k in environ if type(k) is not str})
             return [repr(wrong).encode()]
         """)
-    headers = (("Content-Type", "text/plain"), ("X-Name", "caf\xe9"), ("Cookie", "a=1"), ("Cookie", "b=2"), ("X-Odd", "1"))
+    headers = (
+        ("Content-Type", "text/plain"),
+        ("X-Name", "caf\xe9"),
+        ("Cookie", "a=1"),
+        ("Cookie", "b=2"),
+        ("X-Odd", "1"),
+    )
     assert server.request("POST", "/caf%c3%a9?q=1", headers, b"x").body == b"{}"
 
 

@@ -52,14 +52,18 @@ def test_44_the_input_reads_like_a_file(serve, expression, result):
     assert evaluate(serve(EVALUATE), expression) == result
 
 
-@pytest.mark.parametrize("expression", ["input.read('x')", "input.read(1, 2)", "input.readline('x')", "input.readlines('x')"])
+@pytest.mark.parametrize(
+    "expression", ["input.read('x')", "input.read(1, 2)", "input.readline('x')", "input.readlines('x')"]
+)
 def test_44_wrong_arguments_raise(serve, expression):
     server = serve(EVALUATE)
     assert server.request("POST", "/", (("X-Expression", expression),), TEXT).status == 500
     server.wait_for_log("TypeError")
 
 
-@pytest.mark.parametrize("expression", ["input.read()", "input.readline()", "input.readlines()", "list(input)", "input.read(5)"])
+@pytest.mark.parametrize(
+    "expression", ["input.read()", "input.readline()", "input.readlines()", "list(input)", "input.read(5)"]
+)
 def test_44_a_request_without_a_body_has_an_empty_input(serve, expression):
     server = serve(EVALUATE)
     assert eval(server.get("/", ("X-Expression", expression)).body) in (b"", [])
@@ -142,7 +146,8 @@ def test_45_the_input_of_an_old_request_gives_nothing_of_a_new_one(serve):
 
 
 @pytest.mark.parametrize(
-    "data", [request("POST", body=b"1234"), request("POST", "/", (("Transfer-Encoding", "chunked"),), chunked(b"12", b"34"))]
+    "data",
+    [request("POST", body=b"1234"), request("POST", "/", (("Transfer-Encoding", "chunked"),), chunked(b"12", b"34"))],
 )
 def test_46_the_input_is_terminated_and_says_so(serve, data):
     server = serve("""

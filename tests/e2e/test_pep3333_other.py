@@ -21,6 +21,10 @@ WRAP = """
             if not self.closed:
                 open("closed", "a").write("x")
             super().close()
+    class Upper(io.FileIO):
+        "A file whose bytes are not those of its descriptor."
+        def read(self, *size):
+            return super().read(*size).upper()
     def skipping(file, count):
         file.read(count)
         return file
@@ -81,6 +85,10 @@ def test_51_the_file_wrapper_sends_from_where_the_file_stands(serve, content, fi
         connection.assert_open()
 
 
+def test_51_a_file_that_reads_otherwise_than_its_descriptor_is_read(serve, content):
+    assert serve(WRAP).get("/", ("X-File", "Upper('content')")).body == CONTENT.upper()
+
+
 @pytest.mark.parametrize("file", ["open('content', 'rb')", "io.BytesIO(open('content', 'rb').read())"])
 def test_51_the_file_wrapper_stops_at_content_length(serve, content, file):
     server = serve(WRAP)
@@ -105,7 +113,9 @@ def test_51_the_file_wrapper_closes_its_file_once(serve, content, file):
 def test_51_the_file_wrapper_sends_nothing_for_a_head_request(serve, content):
     server = serve(WRAP)
     with server.connect() as connection:
-        response = connection.request("HEAD", headers=(("X-File", "Closing('content')"), ("X-Length", str(len(CONTENT)))))
+        response = connection.request(
+            "HEAD", headers=(("X-File", "Closing('content')"), ("X-Length", str(len(CONTENT))))
+        )
         assert response.header("Content-Length") == str(len(CONTENT)) and not connection.buffer
     server.stop()
     assert server.note("closed") == "x"
@@ -220,7 +230,9 @@ def test_54_one_thread_never_runs_two_requests_at_once(serve):
     assert {connection.response().body for connection in connections} == {b"(True, True)"}
 
 
-@pytest.mark.parametrize("error", ["SystemExit", "SystemExit(3)", "KeyboardInterrupt", "GeneratorExit", "BaseException"])
+@pytest.mark.parametrize(
+    "error", ["SystemExit", "SystemExit(3)", "KeyboardInterrupt", "GeneratorExit", "BaseException"]
+)
 @pytest.mark.parametrize("path", ["/call", "/iteration"])
 def test_56_no_exception_of_the_application_ends_the_server(serve, error, path):
     server = serve(f"""

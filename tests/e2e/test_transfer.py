@@ -19,7 +19,14 @@ BLOCK = b"".join(b"%015d\n" % number for number in range(4096))
 def transfer(serve, tmp_path):
     """The example for large transfers, with a limit that lets them pass and bodies spooled in the test's directory."""
     (tmp_path / "spool").mkdir()
-    flags = ["--limit-request-body", str(4 << 30), "--spool-dir", str(tmp_path / "spool"), "--pythonpath", str(EXAMPLES)]
+    flags = [
+        "--limit-request-body",
+        str(4 << 30),
+        "--spool-dir",
+        str(tmp_path / "spool"),
+        "--pythonpath",
+        str(EXAMPLES),
+    ]
 
     def start(*more, env=None):
         return serve(None, *flags, *more, spec="transfer", env=env)

@@ -56,7 +56,9 @@ class Connection:
     """One connection to a server: `address` is (host, port) or the path of a unix socket."""
 
     def __init__(self, address: tuple | str, patience: float = PATIENCE, receive_buffer: int | None = None) -> None:
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        family = (
+            socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        )
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -25,6 +25,7 @@ const SCENARIOS: &[Scenario] = &[
     ("int_is_now", obedient, int_is_now),
     ("a_killed_worker_is_replaced", obedient, a_killed_worker_is_replaced),
     ("a_worker_obeys_signals_of_its_own", obedient, a_worker_obeys_signals_of_its_own),
+    ("a_signal_may_come_after_the_order", tidying, a_signal_may_come_after_the_order),
     ("orphans_stop", obedient, orphans_stop),
     ("a_second_signal_kills", deaf, a_second_signal_kills),
     ("who_is_late_is_killed", deaf, who_is_late_is_killed),
@@ -131,6 +132,13 @@ fn a_worker_obeys_signals_of_its_own(mut running: Running) {
     running.hear(&format!("WARN worker {pid} ended with exit code 0"));
     running.hear_pid();
     running.signal(Signal::QUIT);
+    assert_eq!(running.end().0, Some(0));
+}
+
+fn a_signal_may_come_after_the_order(mut running: Running) {
+    running.hear_pid();
+    running.signal(Signal::TERM);
+    running.hear("tidied");
     assert_eq!(running.end().0, Some(0));
 }
 
@@ -268,6 +276,19 @@ fn obedient() -> i32 {
     supervise(2, &mut |context| {
         let order = serve(context);
         say(&format!("{} {order:?}", std::process::id()));
+        0
+    })
+}
+
+/// A worker to which each stop signal comes between the order of its supervisor and its end.
+fn tidying() -> i32 {
+    supervise(1, &mut |context| {
+        serve(context);
+        for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
+            // To itself, so that it has been delivered when the call returns.
+            kill_process(rustix::process::getpid(), signal).unwrap();
+        }
+        say("tidied");
         0
     })
 }

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::io::retry_on_intr;
@@ -22,6 +22,9 @@ pub(crate) enum Transport {
 impl Transport {
     /// Takes over an accepted, non-blocking socket.
     pub(crate) fn plain(fd: OwnedFd) -> Self {
+        // An application that has closed a standard stream has made its number free: under it, the next line of the
+        // log, with whatever traceback, would go to this client.
+        let fd = moved_up(fd, libc::STDERR_FILENO + 1);
         fork_guard::watch(fd.as_fd());
         Self::Plain(fd)
     }
@@ -75,6 +78,15 @@ impl Transport {
     }
 }
 
+/// Moves a socket whose number is below `first` to a free one from there on.
+fn moved_up(fd: OwnedFd, first: RawFd) -> OwnedFd {
+    if fd.as_raw_fd() >= first {
+        return fd;
+    }
+    // If no number is free it stays: the client is served all the same.
+    rustix::io::fcntl_dupfd_cloexec(&fd, first).unwrap_or(fd)
+}
+
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd().as_fd()
@@ -86,5 +98,30 @@ impl Drop for Transport {
         // In a forked child the number may already stand for another file of the child's.
         fork_guard::exit_if_forked();
         fork_guard::unwatch(self.fd().as_raw_fd());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_socket_moves_up_and_stays_the_same_socket() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let number = ours.as_raw_fd();
+        let moved = moved_up(ours.into(), number + 1);
+        assert!(moved.as_raw_fd() > number);
+        let flags = rustix::io::fcntl_getfd(&moved).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        let stays = moved.as_raw_fd();
+        let transport = Transport::plain(moved_up(moved, stays));
+        assert_eq!(transport.as_fd().as_raw_fd(), stays);
+        transport.write(b"x").unwrap();
+        drop(transport);
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"x");
     }
 }

@@ -1,30 +1,19 @@
 //! What holds for any bytes at all: no panic, bounded memory, one outcome however they are split, and requests and
 //! responses that are read back as they were written.
 
+mod claims;
 mod replay;
 
 use std::time::SystemTime;
 
+use claims::{check, small_limits};
 use funicorn_http::{
     AfterResponse, BodyLength, HttpDate, Limits, RequestHead, ResponseEncoder, ResponseHead, Version,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use replay::{Rest, pieces, replay, transcript};
-
-/// Small enough to be met by chance.
-fn small_limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.request_line = 40;
-    limits.header_field = 40;
-    limits.header_count = 6;
-    limits.head = 120;
-    limits.body = 40;
-    limits.chunk_extension = 6;
-    limits.trailers = 30;
-    limits
-}
+use replay::{Rest, pieces, replay};
 
 /// Words of the protocol and near misses, which reach deeper than bytes drawn blindly.
 fn words() -> impl Strategy<Value = Vec<u8>> {
@@ -93,23 +82,23 @@ fn places(bytes: &[u8], cuts: &[Index]) -> Vec<usize> {
     cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect()
 }
 
+/// 2,000 cases, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(2000),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(config())]
 
     #[test]
     fn any_bytes_have_one_outcome_in_bounded_memory(
         bytes in prop_oneof![3 => words(), 1 => vec(any::<u8>(), 0..200)],
         cuts in vec(any::<Index>(), 0..10),
     ) {
-        let limits = small_limits();
-        let whole = transcript(&replay([&bytes[..]], &limits));
-        let split = transcript(&replay(pieces(&bytes, places(&bytes, &cuts)), &limits));
-        prop_assert_eq!(&whole, &split);
-        let single = replay(bytes.chunks(1), &limits);
-        prop_assert_eq!(&whole, &transcript(&single));
-        // A line may have had its CR, or the section its last CRLF but one, when the limit is met.
-        prop_assert!(single.most_kept <= limits.head + 3, "{} bytes were kept", single.most_kept);
-        prop_assert!(single.requests.iter().all(|request| request.body.len() as u64 <= limits.body));
+        check(&bytes, &places(&bytes, &cuts), &small_limits());
     }
 
     #[test]

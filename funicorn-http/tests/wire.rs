@@ -1,106 +1,22 @@
 //! Replays the corpus of streams in `tests/wire`: one outcome however the bytes are split.
 
+mod corpus;
 mod replay;
 
-use std::fs;
 use std::path::Path;
 
-use funicorn_http::Limits;
+use corpus::{Case, corpus};
 use replay::{pieces, replay, transcript};
 
-/// One file of the corpus.
-struct Case {
-    name: String,
-    limits: Limits,
-    expected: Vec<String>,
-    stream: Vec<u8>,
-}
-
-impl Case {
-    fn parse(name: String, text: &str) -> Self {
-        let mut case = Self { name, limits: Limits::default(), expected: Vec::new(), stream: Vec::new() };
-        let mut lines = text.lines().peekable();
-        while let Some(line) = lines.next_if(|line| line.starts_with(['#', '>', '%'])) {
-            match line.split_at(1) {
-                (">", expected) => case.expected.push(expected.trim().to_string()),
-                ("%", limit) => case.set_limit(limit.trim()),
-                _ => {}
-            }
-        }
-        lines.for_each(|line| unescape(line, &mut case.stream));
-        case
-    }
-
-    fn set_limit(&mut self, text: &str) {
-        let (name, number) = text.split_once(' ').expect("a limit is a name and a number");
-        let number: usize = number.parse().expect("a limit is a number");
-        match name {
-            "request_line" => self.limits.request_line = number,
-            "header_field" => self.limits.header_field = number,
-            "header_count" => self.limits.header_count = number,
-            "head" => self.limits.head = number,
-            "body" => self.limits.body = number as u64,
-            "chunk_extension" => self.limits.chunk_extension = number,
-            "trailers" => self.limits.trailers = number,
-            _ => panic!("{}: no limit is called {name}", self.name),
-        }
-    }
-
-    /// Replays the stream in these pieces and compares.
-    fn check<'a>(&self, how: &str, pieces: impl IntoIterator<Item = &'a [u8]>) {
-        let found = transcript(&replay(pieces, &self.limits));
-        let compared = |line: &&str| {
-            let optional = ["path ", "query ", "field "].iter().find(|kind| line.starts_with(**kind));
-            optional.is_none_or(|kind| self.expected.iter().any(|line| line.starts_with(*kind)))
-        };
-        let found: Vec<&str> = found.lines().filter(compared).collect();
-        assert_eq!(found, self.expected, "{}, {how}", self.name);
-    }
-}
-
-fn unescape(mut text: &str, out: &mut Vec<u8>) {
-    while let Some((plain, escape)) = text.split_once('\\') {
-        out.extend_from_slice(plain.as_bytes());
-        let rest = &escape[1..];
-        text = match &escape[..1] {
-            "r" => push(out, b'\r', rest),
-            "n" => push(out, b'\n', rest),
-            "t" => push(out, b'\t', rest),
-            "0" => push(out, b'\0', rest),
-            "\\" => push(out, b'\\', rest),
-            "x" => push(out, u8::from_str_radix(&rest[..2], 16).expect("two hexadecimal digits"), &rest[2..]),
-            "{" => {
-                let (inside, rest) = rest.split_once('}').expect("a closing brace");
-                let (count, what) = inside.split_once('*').expect("a count and a text");
-                let mut once = Vec::new();
-                unescape(what, &mut once);
-                out.extend(once.repeat(count.parse().expect("a count")));
-                rest
-            }
-            other => panic!("no escape is called {other:?}"),
-        };
-    }
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn push<'a>(out: &mut Vec<u8>, byte: u8, rest: &'a str) -> &'a str {
-    out.push(byte);
-    rest
-}
-
-fn corpus() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
-    let files =
-        fs::read_dir(folder).expect("the corpus is there").map(|entry| entry.expect("an entry").path());
-    let mut cases: Vec<Case> = files
-        .filter(|path| path.extension().is_some_and(|end| end == "http"))
-        .map(|path| {
-            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-            Case::parse(name, &fs::read_to_string(&path).expect("readable text"))
-        })
-        .collect();
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
-    cases
+/// Replays the stream in these pieces and compares.
+fn check<'a>(case: &Case, how: &str, pieces: impl IntoIterator<Item = &'a [u8]>) {
+    let found = transcript(&replay(pieces, &case.limits));
+    let compared = |line: &&str| {
+        let optional = ["path ", "query ", "field "].iter().find(|kind| line.starts_with(**kind));
+        optional.is_none_or(|kind| case.expected.iter().any(|line| line.starts_with(*kind)))
+    };
+    let found: Vec<&str> = found.lines().filter(compared).collect();
+    assert_eq!(found, case.expected, "{}, {how}", case.name);
 }
 
 /// A generator of numbers that look random and are the same in each run (xorshift).
@@ -113,18 +29,18 @@ fn random(seed: &mut u64) -> usize {
 
 #[test]
 fn one_outcome_however_the_bytes_are_split() {
-    let cases = corpus();
+    let cases = corpus(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire"));
     assert!(cases.len() >= 200, "the corpus has {} files", cases.len());
     let mut seed = 0x9e37_79b9_7f4a_7c15;
     for case in &cases {
         let stream = &case.stream[..];
-        case.check("whole", [stream]);
-        case.check("line by line", stream.split_inclusive(|&byte| byte == b'\n'));
-        case.check("byte by byte", stream.chunks(1));
+        check(case, "whole", [stream]);
+        check(case, "line by line", stream.split_inclusive(|&byte| byte == b'\n'));
+        check(case, "byte by byte", stream.chunks(1));
         for _ in 0..20 {
             let cuts: Vec<usize> =
                 (0..random(&mut seed) % 8).map(|_| random(&mut seed) % (stream.len() + 1)).collect();
-            case.check(&format!("cut at {cuts:?}"), pieces(stream, cuts));
+            check(case, &format!("cut at {cuts:?}"), pieces(stream, cuts));
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Received {
     pub(crate) head: ReceivedHead,
     pub(crate) body: Vec<u8>,
     pub(crate) complete: bool,
+    /// How much of the stream had been taken when the session took the last of this request.
+    pub(crate) taken: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,22 +38,24 @@ pub(crate) enum Rest {
 pub(crate) fn replay<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Replay {
     let mut session = Session::new(Arc::new(limits.clone()));
     let mut replay = Replay::default();
-    let mut kept: Vec<u8> = Vec::new();
+    let (mut kept, mut arrived) = (Vec::new(), 0);
     for piece in pieces {
         kept.extend_from_slice(piece);
+        arrived += piece.len();
         let mut input = &kept[..];
         loop {
             match session.receive(&mut input) {
                 Ok(Event::Incomplete) => break,
                 Ok(Event::Head(head)) => {
-                    replay.requests.push(Received { head, body: Vec::new(), complete: false });
+                    replay.requests.push(Received { head, body: Vec::new(), complete: false, taken: 0 });
                 }
                 Ok(Event::Data(bytes)) => {
                     assert!(!bytes.is_empty(), "data is never empty");
                     replay.requests.last_mut().expect("a head precedes data").body.extend_from_slice(bytes);
                 }
                 Ok(Event::End) => {
-                    replay.requests.last_mut().expect("a head precedes the end").complete = true;
+                    let request = replay.requests.last_mut().expect("a head precedes the end");
+                    (request.complete, request.taken) = (true, arrived - input.len());
                     session.next_request();
                 }
                 Err(refusal) => {
@@ -73,7 +77,7 @@ pub(crate) fn replay<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Li
 /// The replay in words, one line for each fact; see `wire/README.md`.
 pub(crate) fn transcript(replay: &Replay) -> String {
     let mut lines = Vec::new();
-    for Received { head: received, body, complete } in &replay.requests {
+    for Received { head: received, body, complete, .. } in &replay.requests {
         let head = &received.head;
         let mut line = format!("request {} {}", head.method().escape_ascii(), short(head.target()));
         if head.version().as_str() != "HTTP/1.1" {

@@ -5,13 +5,14 @@ PYTHON ?= python3
 PORT ?= 8000
 export PYTHON PORT
 
-.PHONY: help run test check e2e package format clean
+.PHONY: help run test check e2e fuzz package format clean
 
 help:
 	@echo 'make run      build Funicorn and serve examples/flask_app.py on port $(PORT)'
 	@echo 'make test     run every test: format, lints, docs, Rust tests, packages, end to end'
 	@echo 'make check    the same without the end-to-end tests'
 	@echo 'make e2e      the end-to-end tests alone; ARGS="-k keep_alive" is handed to pytest'
+	@echo 'make fuzz     try a million inputs on each fuzz target, or run long property tests where there is no nightly toolchain'
 	@echo 'make format   format the Rust sources'
 	@echo 'make clean    remove everything that was built'
 
@@ -26,6 +27,9 @@ check:
 
 e2e:
 	@scripts/test e2e
+
+fuzz:
+	@scripts/fuzz
 
 format:
 	@cargo fmt --all

@@ -34,6 +34,19 @@ pub(crate) fn check(stream: &[u8], cuts: &[usize], limits: &Limits) -> Replay {
     whole
 }
 
+/// Places to cut `stream`, which look random and follow from its bytes alone, so that a finding can be played again.
+#[allow(dead_code, reason = "the property tests draw their own")]
+pub(crate) fn some_cuts(stream: &[u8]) -> Vec<usize> {
+    let step = |seed: u64, byte: u8| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut seed = stream.iter().fold(0xcbf2_9ce4_8422_2325, |seed, &byte| step(seed, byte));
+    let cuts = seed % 8;
+    let mut cut = || {
+        seed = step(seed, 1);
+        (seed >> 20) as usize % (stream.len() + 1)
+    };
+    (0..cuts).map(|_| cut()).collect()
+}
+
 fn check_boundaries(stream: &[u8], found: &Replay, limits: &Limits) {
     let mut start = 0;
     for request in &found.requests {

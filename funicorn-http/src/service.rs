@@ -33,7 +33,8 @@ pub trait Service: Send + Sync {
         body();
     }
 
-    /// Wraps a wait on an application thread (for a socket, an event, a lock), so that what the thread holds is let go.
+    /// Wraps a wait (for a socket, an event, a lock), so that what the calling thread holds is let go meanwhile. It may be
+    /// any thread that uses a [`ResponseWriter`]; one that holds nothing just waits.
     fn blocking(&self, wait: &mut dyn FnMut()) {
         wait();
     }

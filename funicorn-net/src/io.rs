@@ -25,6 +25,8 @@ const ACCEPTS: usize = 64;
 const READ: usize = 64 * 1024;
 /// Calls after which the poller is asked even though known connections still have work.
 const CALLS_BETWEEN_POLLS: usize = 64;
+/// Calls from the queue after which the holder of the role looks at the sockets.
+const QUEUED_BETWEEN_GLANCES: usize = 16;
 /// How often deadlines are looked at. Each may be passed by as much.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long threads in a call may take to come back when nothing is waited for any more.
@@ -120,8 +122,13 @@ impl Io {
         }
     }
 
-    /// Looks at the sockets without waiting; requests that are complete are queued. For a holder that has calls to run.
-    pub(crate) fn glance(&mut self, shared: &Arc<Shared>) {
+    /// For a holder that has queued calls to run: between some of them looks at the sockets, without waiting. Requests
+    /// that are complete are queued.
+    pub(crate) fn glance_if_due(&mut self, shared: &Arc<Shared>) {
+        self.calls += 1;
+        if self.calls < QUEUED_BETWEEN_GLANCES {
+            return;
+        }
         self.take_completions(shared);
         self.ask(shared, Some(Duration::ZERO));
         self.sort_out(shared);
@@ -164,7 +171,7 @@ impl Io {
         for event in batch.iter() {
             match event.token {
                 Token::Connection(seat) => self.note(seat, event),
-                Token::Listener(index) => self.accept(index as usize, shared),
+                Token::Listener(index) => self.accept(index as usize, ACCEPTS, shared),
                 Token::Control => self.obey(shared),
                 Token::Wake => {}
             }
@@ -250,8 +257,8 @@ impl Io {
         }
     }
 
-    fn accept(&mut self, index: usize, shared: &Arc<Shared>) {
-        for _ in 0..ACCEPTS {
+    fn accept(&mut self, index: usize, most: usize, shared: &Arc<Shared>) {
+        for _ in 0..most {
             if self.peers.len() >= shared.config.connections {
                 return self.acceptor.pause(&shared.poller, "all places for connections are taken");
             }
@@ -328,7 +335,7 @@ impl Io {
     fn stop_listening(&mut self, shared: &Arc<Shared>) {
         if !self.acceptor.is_paused() {
             for index in 0..self.acceptor.len() {
-                self.accept(index, shared);
+                self.accept(index, shared.config.connections, shared);
             }
         }
         self.acceptor.close(&shared.poller);

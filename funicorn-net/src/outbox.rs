@@ -4,13 +4,15 @@
 //! what the socket did not take. Neither holds the lock during a system call: it marks the outbox *busy*,
 //! unlocks, writes, locks again and puts what is left back in front. While it is busy the other only appends, or
 //! notes that the socket has become writable *again*, so that no edge of the poller is lost.
+//!
+//! Small blocks of a stream can be *gathered*: kept without a write, for whoever has undertaken to flush them soon.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use funicorn_http::FileRange;
 
 use crate::transport::Transport;
@@ -32,7 +34,7 @@ pub(crate) enum Flush {
     Done,
     /// The socket is full; an event will tell when it is not.
     Pending,
-    /// The socket takes more, but others want a turn.
+    /// The socket may take more, but others want a turn, or another thread is writing just now.
     More,
     /// The peer has gone, or the output was broken off.
     Broken,
@@ -48,8 +50,12 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     pieces: VecDeque<Piece>,
-    /// Bytes in memory among `pieces`, also while a writer has taken them.
+    /// Small blocks that stand behind `pieces`.
+    gathered: BytesMut,
+    /// Bytes in memory in both, also while a writer has taken them.
     memory: usize,
+    /// The socket has refused more: an event will tell when it takes some.
+    full: bool,
     /// Somebody writes with the lock released.
     busy: bool,
     /// The socket became writable while somebody was busy.
@@ -118,7 +124,7 @@ impl Outbox {
         if state.broken {
             return Err(Broken);
         }
-        if state.busy || !state.pieces.is_empty() {
+        if state.busy || !state.is_empty() {
             drop(state);
             return self.append(transport, block);
         }
@@ -144,7 +150,7 @@ impl Outbox {
         let kept = if written < block.len() { block.rest(written, &mut rest) } else { 0 };
         let mut state = self.lock();
         state.busy = false;
-        if rest.is_empty() && state.pieces.is_empty() {
+        if rest.is_empty() && state.is_empty() {
             state.again = false;
             return Ok(0);
         }
@@ -165,20 +171,38 @@ impl Outbox {
         if state.broken {
             return Err(Broken);
         }
-        let was_empty = state.pieces.is_empty();
+        state.queue_gathered();
         state.memory += kept;
         state.pieces.append(&mut rest);
         state.progress_at.get_or_insert_with(Instant::now);
-        let memory = state.memory;
+        let (full, memory) = (state.full, state.memory);
         drop(state);
-        // If all that waited has left meanwhile, no event is due that would send this.
-        if was_empty { self.flush_all(transport) } else { Ok(memory) }
+        // Unless the socket is full, no event is due that would send this.
+        if full { Ok(memory) } else { self.flush_all(transport) }
+    }
+
+    /// Keeps a copy of `bytes` without writing. Returns whether they are the first that are gathered: then the caller has to
+    /// see to a [`flush`](Self::flush).
+    pub(crate) fn gather(&self, bytes: &[u8]) -> Result<bool, Broken> {
+        let mut state = self.lock();
+        if state.broken {
+            return Err(Broken);
+        }
+        let first = state.gathered.is_empty();
+        state.gathered.extend_from_slice(bytes);
+        state.memory += bytes.len();
+        Ok(first)
+    }
+
+    /// How many bytes are gathered.
+    pub(crate) fn gathered(&self) -> usize {
+        self.lock().gathered.len()
     }
 
     fn flush_all(&self, transport: &Transport) -> Result<usize, Broken> {
         match self.flush(transport, usize::MAX) {
             Flush::Broken => Err(Broken),
-            Flush::Done | Flush::Pending | Flush::More => Ok(self.lock().memory),
+            Flush::Done | Flush::Pending | Flush::More => Ok(self.memory()),
         }
     }
 
@@ -193,6 +217,7 @@ impl Outbox {
         if state.broken {
             return Err(Broken);
         }
+        state.queue_gathered();
         state.progress_at.get_or_insert_with(Instant::now);
         state.pieces.push_back(Piece::File(range));
         drop(state);
@@ -208,9 +233,11 @@ impl Outbox {
                 return Flush::Broken;
             }
             if state.busy {
+                // Whoever is writing goes on with what is here; but no event will tell when it has.
                 state.again = true;
-                return Flush::Pending;
+                return Flush::More;
             }
+            state.queue_gathered();
             if state.pieces.is_empty() {
                 state.progress_at = None;
                 return Flush::Done;
@@ -220,6 +247,7 @@ impl Outbox {
             }
             state.busy = true;
             state.again = false;
+            state.full = false;
             let mut pieces = std::mem::take(&mut state.pieces);
             drop(state);
             let result = write_pieces(transport, &mut pieces);
@@ -229,12 +257,14 @@ impl Outbox {
             match result {
                 Ok(sent) => {
                     spent += sent.memory + sent.file;
-                    state.memory -= sent.memory;
+                    // If it was broken off meanwhile, nothing counts any more.
+                    state.memory = state.memory.saturating_sub(sent.memory);
                     state.progress_at = Some(Instant::now());
                     self.progress.notify_all();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !state.again {
+                        state.full = true;
                         return Flush::Pending;
                     }
                 }
@@ -244,6 +274,11 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// How many bytes are kept in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.lock().memory
     }
 
     /// Since when output has waited without progress.
@@ -269,6 +304,7 @@ impl Outbox {
     fn break_state(&self, mut state: MutexGuard<'_, State>) {
         state.broken = true;
         state.memory = 0;
+        state.gathered = BytesMut::new();
         let pieces = std::mem::take(&mut state.pieces);
         drop(state);
         self.progress.notify_all();
@@ -278,6 +314,18 @@ impl Outbox {
 }
 
 impl State {
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.gathered.is_empty()
+    }
+
+    /// Makes a piece of what is gathered.
+    fn queue_gathered(&mut self) {
+        if !self.gathered.is_empty() {
+            let bytes = self.gathered.split().freeze();
+            self.pieces.push_back(Piece::Memory(bytes));
+        }
+    }
+
     /// Puts what a writer had taken back in front of what was appended meanwhile.
     fn put_back(&mut self, mut pieces: VecDeque<Piece>) {
         if self.broken {

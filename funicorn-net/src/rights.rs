@@ -131,6 +131,11 @@ impl Rights {
         slow
     }
 
+    /// Whether a call is running under the eyes of the understudy, which ticks as long as this holds.
+    pub(crate) fn is_lent(&self) -> bool {
+        matches!(self.lock().place, Place::Lent(_))
+    }
+
     /// After an inline call, which took `time` if that was wanted: the role again, unless somebody has it.
     pub(crate) fn reclaim(&self, time: Option<Duration>) -> Option<Duty> {
         let mut state = self.lock();
@@ -225,8 +230,9 @@ impl Rights {
         self.tick.notify_one();
     }
 
-    /// The understudy's wait: returns the role when it has to take it, `None` when the worker has stopped.
-    pub(crate) fn watch(&self) -> Option<Box<Io>> {
+    /// The understudy's wait: returns the role when it has to take it, `None` when the worker has stopped. `at_tick` runs
+    /// every few milliseconds as long as calls are made, and once more after the last.
+    pub(crate) fn watch(&self, at_tick: impl Fn()) -> Option<Box<Io>> {
         let mut state = self.lock();
         // No call has been seen yet, not even the zeroth.
         let (mut seen, mut quiet) = (u64::MAX, 0);
@@ -253,6 +259,9 @@ impl Rights {
                 }
             } else {
                 (state, _) = self.tick.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+                drop(state);
+                at_tick();
+                state = self.lock();
             }
         }
     }

@@ -1,6 +1,5 @@
 //! What do all threads of a worker share? The service, the poller, the two rights, and what finished calls report.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -8,6 +7,7 @@ use std::time::SystemTime;
 use funicorn_http::{HttpDate, Limits, Service};
 
 use crate::config::WorkerConfig;
+use crate::connection::Connection;
 use crate::observer::Observer;
 use crate::poller::{Poller, Seat};
 use crate::rights::Rights;
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) poller: Poller,
     pub(crate) rights: Rights,
     completions: Mutex<Vec<Completion>>,
+    /// Connections with gathered output, which the understudy flushes at its next tick.
+    gathered: Mutex<Vec<Arc<Connection>>>,
     /// The holder of the I/O role waits, or is about to: who gives it work must wake it.
     waiting: AtomicBool,
     stage: AtomicU8,
@@ -57,18 +59,6 @@ pub(crate) struct Shared {
     in_flight: AtomicUsize,
     /// The last `Date` that was made, and the second that it says.
     date: Mutex<(u64, HttpDate)>,
-}
-
-thread_local! {
-    /// Whether this is an application thread of a worker, on which `Service::blocking` may be called.
-    static APPLICATION: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks the calling thread as an application thread for as long as `body` runs.
-pub(crate) fn as_application_thread(body: impl FnOnce()) {
-    APPLICATION.set(true);
-    body();
-    APPLICATION.set(false);
 }
 
 impl Shared {
@@ -86,6 +76,7 @@ impl Shared {
             poller,
             rights: Rights::default(),
             completions: Mutex::default(),
+            gathered: Mutex::default(),
             waiting: AtomicBool::new(false),
             stage: AtomicU8::new(Stage::Serving as u8),
             in_flight: AtomicUsize::new(0),
@@ -93,9 +84,9 @@ impl Shared {
         }
     }
 
-    /// Runs `wait`, which may block. On an application thread the service lets go of what the thread holds meanwhile.
+    /// Runs `wait`, which may block, while the service lets go of what the calling thread holds.
     pub(crate) fn blocking(&self, mut wait: impl FnMut()) {
-        if APPLICATION.get() { self.service.blocking(&mut wait) } else { wait() }
+        self.service.blocking(&mut wait);
     }
 
     /// Runs `act`, a quick system call. While another call is running the service lets go meanwhile: a thread that
@@ -125,6 +116,20 @@ impl Shared {
     /// Moves all reports into `taken`.
     pub(crate) fn take_completions(&self, taken: &mut Vec<Completion>) {
         taken.append(&mut self.completions.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Has the understudy flush `connection` at its next tick. Only while the role is lent, for only then it ticks.
+    pub(crate) fn flush_soon(&self, connection: &Arc<Connection>) {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(connection));
+    }
+
+    /// Flushes what [`flush_soon`](Self::flush_soon) was asked for.
+    pub(crate) fn flush_gathered(&self) {
+        let gathered = std::mem::take(&mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
+        for connection in gathered {
+            // What is left over waits for an event, and a broken connection is noticed by whoever uses it next.
+            connection.flush(usize::MAX);
+        }
     }
 
     /// Wakes the holder of the I/O role if it waits. Call it after the work to be found has been stored.

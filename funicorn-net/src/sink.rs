@@ -16,11 +16,14 @@ use funicorn_http::{
 use crate::connection::Connection;
 use crate::fork_guard;
 use crate::observer::Exchange;
-use crate::outbox::{Block, Broken};
+use crate::outbox::{Block, Broken, Flush};
 use crate::shared::{After, Completion, Shared, Stage};
 
 /// Up to this size a block is copied behind what goes before it: cheaper than a second buffer for the kernel.
 const COPIED: usize = 16 * 1024;
+
+/// So much of a stream is gathered before it is written by the thread that makes it.
+const GATHERED: usize = 16 * 1024;
 
 /// Bytes of a file that are sent by the calling thread before the loop takes over.
 const FILE_AT_ONCE: usize = 256 * 1024;
@@ -120,6 +123,32 @@ impl Http1Sink {
         Ok(())
     }
 
+    /// Keeps a small block of a stream. PEP 3333 ("Buffering and Streaming") allows it as long as the block is on its way
+    /// while the application makes the next one: the understudy, which is looking after this call, flushes at its next tick.
+    fn gather(&mut self, body: &[u8], back: &'static [u8]) -> Result<(), SendError> {
+        self.front.extend_from_slice(body);
+        self.front.extend_from_slice(back);
+        let outbox = &self.connection.outbox;
+        let first = outbox.gather(&self.front).map_err(|broken| self.broken(broken))?;
+        self.front.clear();
+        if first {
+            self.shared.flush_soon(&self.connection);
+        }
+        // Whoever takes the role out of this call flushes afterwards; what came later than that is ours to write.
+        if outbox.gathered() >= GATHERED || !self.shared.rights.is_lent() {
+            return self.write_on();
+        }
+        Ok(())
+    }
+
+    /// Writes what is gathered.
+    fn write_on(&mut self) -> Result<(), SendError> {
+        let mut result = Flush::Done;
+        self.shared.unheld(|| result = self.connection.flush(usize::MAX));
+        self.kept = self.connection.outbox.memory();
+        if result == Flush::Broken { Err(self.broken(Broken)) } else { Ok(()) }
+    }
+
     fn broken(&self, _: Broken) -> SendError {
         if self.shared.stage() == Stage::Ending { SendError::Stopping } else { SendError::Gone }
     }
@@ -188,7 +217,11 @@ impl ResponseSink for Http1Sink {
         let frame = self.encoder.block(block.len() as u64);
         self.front.extend_from_slice(frame.prefix());
         let take = frame.take as usize;
-        self.write(&block[..take], &mut |taken| rest(taken).slice(..take - taken), frame.suffix)?;
+        if take <= COPIED && self.encoder.room() != Some(0) && self.shared.rights.is_lent() {
+            self.gather(&block[..take], frame.suffix)?;
+        } else {
+            self.write(&block[..take], &mut |taken| rest(taken).slice(..take - taken), frame.suffix)?;
+        }
         self.body_sent += frame.take;
         if frame.too_long { Err(SendError::TooLong) } else { Ok(()) }
     }

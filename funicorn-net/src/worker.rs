@@ -19,10 +19,7 @@ use crate::observer::Observer;
 use crate::peer::Call;
 use crate::poller::Poller;
 use crate::rights::{Duty, QUICK};
-use crate::shared::{Shared, as_application_thread};
-
-/// Calls from the queue after which the holder of the role looks at the sockets.
-const QUEUED_BETWEEN_GLANCES: u32 = 16;
+use crate::shared::Shared;
 
 /// One server in one process: listeners, connections, and the threads that call the service.
 pub struct Worker {
@@ -98,20 +95,86 @@ pub(crate) fn end_process(why: &str) -> ! {
 }
 
 fn application_thread(shared: &Arc<Shared>) {
-    shared.service.thread(&mut || as_application_thread(|| do_duties(shared)));
+    shared.service.thread(&mut || do_duties(shared));
     shared.rights.thread_ended();
 }
 
+/// What an application thread is about to do.
+enum Begun {
+    /// A call from the loop. The role is lent; `timed` says whether the call's time is wanted.
+    Inline { call: Box<Call>, timed: bool },
+    /// A call from the queue.
+    Queued(Box<Call>),
+    /// The role has gone elsewhere.
+    Nothing,
+    /// The worker has stopped.
+    End,
+}
+
 /// The life of an application thread: hold the I/O role and call inline, or run queued calls, or wait for either.
+///
+/// While another call is running, the role is held detached, and it is lent before the thread attaches for a call: that call
+/// may keep the interpreter, and must not keep the role with it.
 fn do_duties(shared: &Arc<Shared>) {
+    let mut duty = None;
     loop {
-        let duty = shared.rights.duty().unwrap_or_else(|| wait_for_duty(shared));
-        match duty {
-            Duty::Io(io, queued) => hold_role(io, queued, shared),
-            Duty::Call(call) => run_queued(*call, shared),
-            Duty::End => return,
-        }
+        let begun = match duty.take().or_else(|| shared.rights.duty()) {
+            Some(duty) if shared.in_flight() == 0 => begin(duty, Holder::Application, shared),
+            known => detached(known, shared),
+        };
+        duty = match begun {
+            Begun::Inline { call, timed } => run_inline(*call, timed, shared),
+            Begun::Queued(call) => {
+                run_queued(*call, shared);
+                None
+            }
+            Begun::Nothing => None,
+            Begun::End => return,
+        };
     }
+}
+
+/// Begins a duty, or waits for one, while the service lets go.
+fn detached(duty: Option<Duty>, shared: &Arc<Shared>) -> Begun {
+    let mut duty = duty;
+    let mut begun = Begun::Nothing;
+    shared.blocking(|| {
+        let wait = || shared.rights.wait_for_duty(|| shared.wake_waiting());
+        begun = begin(duty.take().unwrap_or_else(wait), Holder::DetachedApplication, shared);
+    });
+    begun
+}
+
+/// Does what is to be done before the next call. With the role that is the loop; a call that has waited goes first.
+fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
+    let (io, call) = match duty {
+        Duty::End => return Begun::End,
+        Duty::Call(call) => return Begun::Queued(call),
+        Duty::Io(mut io, Some(call)) => {
+            io.glance_if_due(shared);
+            (io, call)
+        }
+        Duty::Io(mut io, None) => match io.next(shared, holder) {
+            Step::Call(call) => (io, call),
+            Step::Yield => {
+                shared.rights.yield_role(io);
+                return Begun::Nothing;
+            }
+            Step::Stopped => {
+                shared.rights.stop();
+                return Begun::Nothing;
+            }
+        },
+    };
+    let timed = shared.rights.lend(io);
+    Begun::Inline { call, timed }
+}
+
+/// Runs a call from the loop, then takes the role up again if nobody has it.
+fn run_inline(call: Call, timed: bool, shared: &Shared) -> Option<Duty> {
+    let start = timed.then(Instant::now);
+    run(call, shared);
+    shared.rights.reclaim(start.map(|start| start.elapsed()))
 }
 
 /// Runs a call that waited. If it was quick, inline calls will do, and the role had better come back from the understudy.
@@ -121,50 +184,6 @@ fn run_queued(call: Call, shared: &Shared) {
     if start.elapsed() < QUICK {
         shared.rights.want_role(|| shared.wake_waiting());
     }
-}
-
-fn wait_for_duty(shared: &Shared) -> Duty {
-    let mut duty = Duty::End;
-    shared.blocking(|| duty = shared.rights.wait_for_duty(|| shared.wake_waiting()));
-    duty
-}
-
-/// Holds the I/O role until somebody else has taken it during a call. Calls that have waited go first.
-fn hold_role(io: Box<Io>, queued: Option<Box<Call>>, shared: &Arc<Shared>) {
-    let (mut io, mut queued) = (io, queued);
-    let mut from_queue = 0;
-    loop {
-        let call = match queued.take() {
-            Some(call) => {
-                from_queue += 1;
-                if from_queue % QUEUED_BETWEEN_GLANCES == 0 {
-                    io.glance(shared);
-                }
-                call
-            }
-            None => match next_step(&mut io, shared) {
-                Step::Call(call) => call,
-                Step::Yield => return shared.rights.yield_role(io),
-                Step::Stopped => return shared.rights.stop(),
-            },
-        };
-        let start = shared.rights.lend(io).then(Instant::now);
-        run(*call, shared);
-        match shared.rights.reclaim(start.map(|start| start.elapsed())) {
-            Some(Duty::Io(again, next)) => (io, queued) = (again, next),
-            _ => return,
-        }
-    }
-}
-
-/// While another call is running, lets go for the whole step; otherwise only for a wait.
-fn next_step(io: &mut Box<Io>, shared: &Arc<Shared>) -> Step {
-    if shared.in_flight() == 0 {
-        return io.next(shared, Holder::Application);
-    }
-    let mut step = Step::Yield;
-    shared.blocking(|| step = io.next(shared, Holder::DetachedApplication));
-    step
 }
 
 /// Calls the service. Its panic costs one response and nothing else.
@@ -180,7 +199,9 @@ fn run(call: Call, shared: &Shared) {
 
 /// The life of the understudy: watch, take the role when a call lasts, give it back when a thread is free.
 fn understudy(shared: &Arc<Shared>) {
-    while let Some(mut io) = shared.rights.watch() {
+    while let Some(mut io) = shared.rights.watch(|| shared.flush_gathered()) {
+        // What a call has gathered until the role was taken out of it; later blocks are written at once.
+        shared.flush_gathered();
         loop {
             match io.next(shared, Holder::Understudy) {
                 Step::Call(call) => shared.rights.enqueue(call),

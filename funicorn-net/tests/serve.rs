@@ -288,3 +288,44 @@ fn a_graceful_stop_finishes_the_request_in_flight_and_closes_idle_connections() 
     assert!(answer.contains("Connection: close\r\n"), "{answer}");
     assert_eq!(body(&answer), "/wait Some(0)\n");
 }
+
+/// Sends small blocks, waits to be let go, and sends small blocks again.
+struct Drip {
+    go: Mutex<Receiver<()>>,
+}
+
+impl Service for Drip {
+    fn call(&self, _: Request, mut response: ResponseWriter) {
+        response.start(ResponseHead::new(200, b"OK").unwrap(), BodyLength::Unknown).unwrap();
+        for block in ["one", "two", "three"] {
+            response.send(block.as_bytes()).unwrap();
+        }
+        self.go.lock().unwrap().recv().unwrap();
+        for block in ["four", "five"] {
+            response.send(block.as_bytes()).unwrap();
+        }
+        response.finish().unwrap();
+    }
+}
+
+#[test]
+fn blocks_are_on_their_way_while_the_next_is_made() {
+    let (go, may_go) = sync_channel(1);
+    let server = Running::new(Drip { go: Mutex::new(may_go) }, |_| {});
+    for _ in 0..20 {
+        let mut stream = server.connect();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        // The call waits for us: these blocks arrive without any help of it.
+        while !answer.ends_with(b"5\r\nthree\r\n") {
+            let mut buf = [0; 1000];
+            let len = stream.read(&mut buf).unwrap();
+            assert!(len > 0);
+            answer.extend_from_slice(&buf[..len]);
+        }
+        go.send(()).unwrap();
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "4\r\nfour\r\n4\r\nfive\r\n0\r\n\r\n");
+    }
+}

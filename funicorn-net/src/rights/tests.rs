@@ -74,7 +74,7 @@ fn after_a_quick_call_the_role_is_taken_up_again() {
 fn the_understudy_takes_the_role_out_of_a_call_that_lasts() {
     let rights = Rights::default();
     thread::scope(|scope| {
-        let understudy = scope.spawn(|| rights.watch());
+        let understudy = scope.spawn(|| rights.watch(|| ()));
         rights.lend(io());
         assert!(understudy.join().unwrap().is_some());
     });
@@ -85,7 +85,7 @@ fn the_understudy_takes_the_role_out_of_a_call_that_lasts() {
 fn the_understudy_wakes_up_when_a_call_begins() {
     let rights = Rights::default();
     thread::scope(|scope| {
-        let understudy = scope.spawn(|| rights.watch());
+        let understudy = scope.spawn(|| rights.watch(|| ()));
         while !rights.lock().understudy_sleeps {
             thread::yield_now();
         }
@@ -98,7 +98,7 @@ fn the_understudy_wakes_up_when_a_call_begins() {
 fn a_call_that_is_about_to_wait_gives_the_role_away() {
     let rights = Rights::default();
     thread::scope(|scope| {
-        let understudy = scope.spawn(|| rights.watch());
+        let understudy = scope.spawn(|| rights.watch(|| ()));
         rights.lend(io());
         rights.promote_now();
         assert!(understudy.join().unwrap().is_some());
@@ -113,7 +113,7 @@ fn an_idle_application_thread_goes_before_the_understudy() {
         while !rights.wants_role() {
             thread::yield_now();
         }
-        let understudy = scope.spawn(|| rights.watch());
+        let understudy = scope.spawn(|| rights.watch(|| ()));
         rights.lend(io());
         assert!(holds_io(&idle.join().unwrap()));
         rights.stop();
@@ -155,7 +155,7 @@ fn queued_calls_go_first_and_in_order() {
 fn a_role_on_offer_that_nobody_can_take_goes_to_the_understudy() {
     let rights = Rights::default();
     rights.offer(io());
-    assert!(rights.watch().is_some());
+    assert!(rights.watch(|| ()).is_some());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_stop_ends_every_thread_and_drops_what_has_not_begun() {
     rights.stop();
     assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
     assert!(rights.wait_for_threads(Duration::ZERO));
-    assert!(rights.watch().is_none());
+    assert!(rights.watch(|| ()).is_none());
     rights.enqueue(call("/late"));
 }
 
@@ -190,7 +190,7 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
     rights.offer(io());
     thread::scope(|scope| {
         let understudy = scope.spawn(|| {
-            while let Some(io) = rights.watch() {
+            while let Some(io) = rights.watch(|| ()) {
                 rights.yield_role(io);
             }
         });

@@ -1,12 +1,10 @@
 //! What does the application learn about a request? The environ: PEP 3333, "environ Variables"; RFC 3875
 //! §4.1.
 //!
-//! What is the same for every request stands in a template that is copied; copying a dictionary costs a
-//! fifth of filling one. Every value is a native string (see [`native_string`](crate::native_string)), and
-//! what is not known is left out.
+//! What is the same for every request, or for most, stands in a template that is copied; copying a
+//! dictionary costs a fifth of filling one. What differs from it is set. Every value is a native string (see
+//! [`native_string`](crate::native_string)), and what is not known is left out.
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::{Mutex, TryLockError};
 
 use funicorn_http::{Address, ConnectionInfo, RequestHead, Scheme, TargetForm, Version};
@@ -17,22 +15,24 @@ use pyo3::types::{PyDict, PyString};
 use crate::WsgiConfig;
 use crate::errors::ErrorStream;
 use crate::file_wrapper::FileWrapper;
-use crate::header_keys::{HeaderKey, HeaderKeys};
-use crate::native_string::to_native;
+use crate::header_keys::HeaderKey;
+use crate::input::Input;
+use crate::native_string::{decimal, to_native};
 use crate::path;
+use crate::recollection::Recollection;
 
-/// What every request sets. Their places in the template are made ready.
-const ALWAYS: [&str; 10] = [
-    "REQUEST_METHOD",
-    "PATH_INFO",
-    "QUERY_STRING",
-    "RAW_URI",
-    "REQUEST_URI",
-    "SERVER_PROTOCOL",
-    "SERVER_NAME",
-    "SERVER_PORT",
-    "REMOTE_ADDR",
-    "wsgi.input",
+/// What most requests have in common. The template holds it, and [`Environs::build`] sets what differs.
+const USUAL: [(&str, &str); 9] = [
+    ("REQUEST_METHOD", "GET"),
+    ("PATH_INFO", "/"),
+    ("QUERY_STRING", ""),
+    ("RAW_URI", "/"),
+    ("REQUEST_URI", "/"),
+    ("SERVER_PROTOCOL", "HTTP/1.1"),
+    ("REMOTE_ADDR", ""),
+    // Set for each request, or in the template of a listener; only their places are made ready.
+    ("SERVER_NAME", ""),
+    ("SERVER_PORT", ""),
 ];
 
 /// Makes environs.
@@ -41,26 +41,18 @@ pub(crate) struct Environs {
     template: Py<PyDict>,
     /// `SCRIPT_NAME` as bytes.
     root: Vec<u8>,
-    keys: Mutex<HeaderKeys>,
-    /// `SERVER_NAME` and `SERVER_PORT` of the listener that was seen last.
-    local: Mutex<Option<Local>>,
-}
-
-/// The two strings that name a TCP listener.
-#[derive(Debug)]
-struct Local {
-    addr: SocketAddr,
-    name: Py<PyString>,
-    port: Py<PyString>,
+    recollection: Mutex<Recollection>,
 }
 
 impl Environs {
-    pub(crate) fn new(py: Python<'_>, config: &WsgiConfig) -> PyResult<Self> {
+    /// `no_input` is the `wsgi.input` of a request without a body.
+    pub(crate) fn new(py: Python<'_>, config: &WsgiConfig, no_input: &Bound<'_, Input>) -> PyResult<Self> {
         let root = path::normalize_root(&config.root_path).into_bytes();
         let template = PyDict::new(py);
-        for key in ALWAYS {
-            template.set_item(PyString::intern(py, key), py.None())?;
+        for (key, value) in USUAL {
+            template.set_item(PyString::intern(py, key), PyString::intern(py, value))?;
         }
+        template.set_item(intern!(py, "wsgi.input"), no_input)?;
         template.set_item("wsgi.version", (1, 0))?;
         template.set_item("wsgi.url_scheme", intern!(py, "http"))?;
         template.set_item("wsgi.errors", ErrorStream::new(config.errors.clone()).into_pyobject(py)?)?;
@@ -73,124 +65,138 @@ impl Environs {
         template.set_item("SERVER_SOFTWARE", to_native(py, config.server_software.as_bytes())?)?;
         template.set_item("SCRIPT_NAME", to_native(py, &root)?)?;
         grow(&template)?;
-        Ok(Self { template: template.unbind(), root, keys: Mutex::default(), local: Mutex::default() })
+        Ok(Self { template: template.unbind(), root, recollection: Mutex::default() })
     }
 
-    /// The environ of one request, whose body has `body_len` bytes and is read through `input`.
+    /// The environ of one request, whose decoded path is `path`. Its body, if it has one, has `body_len`
+    /// bytes and is read through `input`.
     pub(crate) fn build<'py>(
         &self,
         py: Python<'py>,
-        head: &RequestHead,
+        (head, path): (&RequestHead, &[u8]),
         connection: &ConnectionInfo,
-        input: &Bound<'py, PyAny>,
-        body_len: Option<u64>,
+        (input, body_len): (Option<&Bound<'py, Input>>, Option<u64>),
     ) -> PyResult<Bound<'py, PyDict>> {
-        let environ = self.template.bind(py).copy()?;
-        environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, head.method())?)?;
-        self.set_target(&environ, head)?;
-        let protocol = match head.version() {
-            Version::Http10 => intern!(py, "HTTP/1.0"),
-            Version::Http11 => intern!(py, "HTTP/1.1"),
+        let (mut shared, mut empty);
+        let recollection = match self.recollection.try_lock() {
+            Ok(guard) => {
+                shared = guard;
+                &mut *shared
+            }
+            Err(TryLockError::Poisoned(guard)) => {
+                shared = guard.into_inner();
+                &mut *shared
+            }
+            // Waiting for a lock while attached could be waiting for ever.
+            Err(TryLockError::WouldBlock) => {
+                empty = Recollection::default();
+                &mut empty
+            }
         };
-        environ.set_item(intern!(py, "SERVER_PROTOCOL"), protocol)?;
-        if connection.scheme == Scheme::Https {
-            environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
-            environ.set_item(intern!(py, "HTTPS"), intern!(py, "on"))?;
+        let environ = self.copy_template(py, recollection, head, connection)?;
+        self.set_request_line(&environ, head, path)?;
+        if let Some(input) = input {
+            environ.set_item(intern!(py, "wsgi.input"), input)?;
         }
-        self.set_addresses(&environ, head, connection)?;
-        environ.set_item(intern!(py, "wsgi.input"), input)?;
-        self.set_headers(&environ, head)?;
-        set_content_length(&environ, head, body_len)?;
+        let announced = set_headers(&environ, recollection, head)?;
+        match body_len {
+            // The length of the body as it is read: a chunked one, being complete, has one too. Without a
+            // body that was announced there is none.
+            Some(len) if announced || len > 0 => {
+                environ.set_item(intern!(py, "CONTENT_LENGTH"), decimal(py, len)?)?;
+            }
+            _ => {}
+        }
         Ok(environ)
     }
 
-    fn set_target(&self, environ: &Bound<'_, PyDict>, head: &RequestHead) -> PyResult<()> {
-        let py = environ.py();
-        let target = native(py, head.target())?;
-        environ.set_item(intern!(py, "RAW_URI"), &target)?;
-        environ.set_item(intern!(py, "REQUEST_URI"), target)?;
-        environ.set_item(intern!(py, "QUERY_STRING"), native(py, head.query())?)?;
-        if head.form() == TargetForm::Asterisk {
-            // `OPTIONS *` asks about the server as a whole, which is mounted nowhere.
-            environ.set_item(intern!(py, "SCRIPT_NAME"), intern!(py, ""))?;
-            return environ.set_item(intern!(py, "PATH_INFO"), intern!(py, ""));
-        }
-        let path = path::percent_decode(head.path());
-        environ.set_item(intern!(py, "PATH_INFO"), native(py, path::path_info(&path, &self.root))?)
-    }
-
-    fn set_addresses(
+    /// A copy of the template with what belongs to the connection.
+    fn copy_template<'py>(
         &self,
-        environ: &Bound<'_, PyDict>,
+        py: Python<'py>,
+        recollection: &mut Recollection,
         head: &RequestHead,
         connection: &ConnectionInfo,
-    ) -> PyResult<()> {
-        let py = environ.py();
-        let (name, port) = match &connection.local {
-            Address::Tcp(addr) => self.local_names(py, *addr),
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let template = self.template.bind(py);
+        let environ = match &connection.local {
+            Address::Tcp(addr) => recollection.environ_at(template, *addr)?,
             // A Unix socket has no name that a client could use; what it used stands in Host.
             _ => {
                 let host = head.authority().or_else(|| head.headers().get("host")).unwrap_or_default();
                 let (name, port) = split_host(host, connection.scheme);
-                (to_native(py, name)?, to_native(py, port)?)
+                let environ = template.copy()?;
+                environ.set_item(intern!(py, "SERVER_NAME"), to_native(py, name)?)?;
+                environ.set_item(intern!(py, "SERVER_PORT"), to_native(py, port)?)?;
+                environ
             }
         };
-        environ.set_item(intern!(py, "SERVER_NAME"), name)?;
-        environ.set_item(intern!(py, "SERVER_PORT"), port)?;
-        let Address::Tcp(addr) = &connection.peer else {
-            return environ.set_item(intern!(py, "REMOTE_ADDR"), intern!(py, ""));
-        };
-        let mut text = String::with_capacity(46);
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{}", addr.ip().to_canonical());
-        environ.set_item(intern!(py, "REMOTE_ADDR"), PyString::new(py, &text))?;
-        text.clear();
-        let _ = write!(text, "{}", addr.port());
-        environ.set_item(intern!(py, "REMOTE_PORT"), PyString::new(py, &text))
+        if let Address::Tcp(addr) = &connection.peer {
+            environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, addr.ip())?)?;
+            environ.set_item(intern!(py, "REMOTE_PORT"), decimal(py, addr.port().into())?)?;
+        }
+        if connection.scheme == Scheme::Https {
+            environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
+            environ.set_item(intern!(py, "HTTPS"), intern!(py, "on"))?;
+        }
+        Ok(environ)
     }
 
-    fn local_names<'py>(
-        &self,
-        py: Python<'py>,
-        addr: SocketAddr,
-    ) -> (Bound<'py, PyString>, Bound<'py, PyString>) {
-        let mut last = try_lock(&self.local);
-        if let Some(Some(local)) = last.as_deref()
-            && local.addr == addr
-        {
-            return (local.name.bind(py).clone(), local.port.bind(py).clone());
-        }
-        let ip = addr.ip().to_canonical();
-        // RFC 3875 §4.1.14: an IPv6 address in brackets, so that a URL can be put together from it.
-        let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
-        let (name, port) = (PyString::new(py, &name), PyString::new(py, &addr.port().to_string()));
-        if let Some(last) = &mut last {
-            **last = Some(Local { addr, name: name.clone().unbind(), port: port.clone().unbind() });
-        }
-        (name, port)
-    }
-
-    fn set_headers(&self, environ: &Bound<'_, PyDict>, head: &RequestHead) -> PyResult<()> {
+    /// Sets what the request line says beyond `GET / HTTP/1.1`.
+    fn set_request_line(&self, environ: &Bound<'_, PyDict>, head: &RequestHead, path: &[u8]) -> PyResult<()> {
         let py = environ.py();
-        let mut keys = try_lock(&self.keys);
-        for (name, value) in head.headers() {
-            let set = |key: &Bound<'_, PyString>| {
-                let before = environ.len();
-                environ.set_item(key, native(py, value)?)?;
-                // A key that was there already is a header that came twice; that is rare, so only then is
-                // it looked at.
-                if environ.len() == before { join_repeated(environ, head, name, key) } else { Ok(()) }
-            };
-            match &mut keys {
-                Some(keys) => keys.with_key(py, name, set)?,
-                None => HeaderKey::of(py, name).apply(py, set)?,
-            }
+        if head.method() != b"GET" {
+            environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, head.method())?)?;
         }
-        match head.authority() {
-            Some(authority) => environ.set_item(intern!(py, "HTTP_HOST"), native(py, authority)?),
-            None => Ok(()),
+        if head.version() == Version::Http10 {
+            environ.set_item(intern!(py, "SERVER_PROTOCOL"), intern!(py, "HTTP/1.0"))?;
+        }
+        if head.target() != b"/" {
+            let target = to_native(py, head.target())?;
+            environ.set_item(intern!(py, "RAW_URI"), &target)?;
+            environ.set_item(intern!(py, "REQUEST_URI"), target)?;
+        }
+        if !head.query().is_empty() {
+            environ.set_item(intern!(py, "QUERY_STRING"), to_native(py, head.query())?)?;
+        }
+        if head.form() == TargetForm::Asterisk {
+            // `OPTIONS *` asks about the server as a whole, which is mounted nowhere.
+            environ.set_item(intern!(py, "SCRIPT_NAME"), intern!(py, ""))?;
+        }
+        match path::path_info(path, &self.root) {
+            b"/" => Ok(()),
+            info => environ.set_item(intern!(py, "PATH_INFO"), to_native(py, info)?),
         }
     }
+}
+
+/// Sets what the header lines say, and tells whether they announce a body.
+fn set_headers(
+    environ: &Bound<'_, PyDict>,
+    recollection: &mut Recollection,
+    head: &RequestHead,
+) -> PyResult<bool> {
+    let py = environ.py();
+    let mut announced = false;
+    let mut expected = environ.len();
+    for (name, value) in head.headers() {
+        match recollection.keys.of(py, name) {
+            HeaderKey::Variable(key) => {
+                environ.set_item(key, to_native(py, value)?)?;
+                expected += 1;
+            }
+            HeaderKey::Announcement => announced = true,
+            HeaderKey::Left => {}
+        }
+    }
+    // A line that added no key has come twice; that is rare, so only then are the names compared.
+    if environ.len() < expected {
+        join_repeated(environ, recollection, head)?;
+    }
+    if let Some(authority) = head.authority() {
+        environ.set_item(intern!(py, "HTTP_HOST"), to_native(py, authority)?)?;
+    }
+    Ok(announced)
 }
 
 /// Gives the template's table room for twenty more entries, so that no copy of it grows while headers are
@@ -202,52 +208,32 @@ fn grow(template: &Bound<'_, PyDict>) -> PyResult<()> {
     passing.iter().try_for_each(|key| template.del_item(key))
 }
 
-/// Joins the values of all lines called `name`, in order: by `,`, and those of Cookie, where a comma is
-/// data, by `; `.
+/// Joins the values of lines that have the same name, in order: by `,`, and those of Cookie, where a comma
+/// is data, by `; `.
 fn join_repeated(
     environ: &Bound<'_, PyDict>,
+    recollection: &mut Recollection,
     head: &RequestHead,
-    name: &[u8],
-    key: &Bound<'_, PyString>,
-) -> PyResult<()> {
-    let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
-    let values = head.headers().iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    let values: Vec<&[u8]> = values.map(|(_, value)| value).collect();
-    environ.set_item(key, to_native(environ.py(), &values.join(separator))?)
-}
-
-/// `CONTENT_LENGTH` is the length of the body as it is read: a chunked one, being complete, has one too.
-/// Without a body that was announced there is none.
-fn set_content_length(
-    environ: &Bound<'_, PyDict>,
-    head: &RequestHead,
-    body_len: Option<u64>,
 ) -> PyResult<()> {
     let py = environ.py();
-    let headers = head.headers();
-    let announced = body_len != Some(0)
-        || headers.get("content-length").is_some()
-        || headers.get("transfer-encoding").is_some();
-    match body_len {
-        Some(len) if announced => {
-            environ.set_item(intern!(py, "CONTENT_LENGTH"), PyString::new(py, &len.to_string()))
+    for (index, (name, _)) in head.headers().iter().enumerate() {
+        let same = |(_, (other, _)): &(usize, (&[u8], &[u8]))| other.eq_ignore_ascii_case(name);
+        let mut lines = head.headers().iter().enumerate().filter(same);
+        // Each name once, at its first line, and only if there is another.
+        let is_repeated = lines.next().is_some_and(|(first, _)| first == index) && lines.next().is_some();
+        let HeaderKey::Variable(key) = recollection.keys.of(py, name) else { continue };
+        if is_repeated {
+            let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
+            let lines = head.headers().iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+            let values: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
+            environ.set_item(key, to_native(py, &values.join(separator))?)?;
         }
-        _ => Ok(()),
     }
-}
-
-/// Ready-made strings for the values that most requests have.
-fn native<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
-    Ok(match bytes {
-        b"" => intern!(py, "").clone(),
-        b"/" => intern!(py, "/").clone(),
-        _ => to_native(py, bytes)?,
-    })
+    Ok(())
 }
 
 fn method<'py>(py: Python<'py>, method: &[u8]) -> PyResult<Bound<'py, PyString>> {
     Ok(match method {
-        b"GET" => intern!(py, "GET").clone(),
         b"POST" => intern!(py, "POST").clone(),
         b"HEAD" => intern!(py, "HEAD").clone(),
         b"PUT" => intern!(py, "PUT").clone(),
@@ -268,16 +254,6 @@ fn split_host(host: &[u8], scheme: Scheme) -> (&[u8], &[u8]) {
     let is_number = !port.is_empty() && port.iter().all(u8::is_ascii_digit);
     let default: &[u8] = if scheme == Scheme::Https { b"443" } else { b"80" };
     (name, if is_number { port } else { default })
-}
-
-/// A cache that another thread holds is done without: waiting for a lock while attached could be waiting
-/// for ever.
-fn try_lock<T>(mutex: &Mutex<T>) -> Option<std::sync::MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }
 
 #[cfg(test)]

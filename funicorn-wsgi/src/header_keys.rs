@@ -19,41 +19,39 @@ const CAPACITY: usize = 512;
 pub(crate) enum HeaderKey {
     /// `HTTP_...`, or `CONTENT_TYPE`.
     Variable(Py<PyString>),
-    /// Never in the environ: the server has spoken for it (`Content-Length`, `Transfer-Encoding`), or the
-    /// name contains `_` and would pass for another one's key.
+    /// `Content-Length` or `Transfer-Encoding`, which announce a body: the server speaks for them.
+    Announcement,
+    /// Never in the environ: the name contains `_` and would pass for another one's key.
     Left,
 }
 
 /// The remembered keys, by name as sent.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderKeys {
-    known: HashMap<Box<[u8]>, HeaderKey, BuildHasherDefault<Fnv>>,
+    known: HashMap<Box<[u8]>, HeaderKey, BuildHasherDefault<Words>>,
 }
 
 impl HeaderKeys {
-    /// Calls `set` with the key of `name`, unless the header is left out.
-    pub(crate) fn with_key(
-        &mut self,
-        py: Python<'_>,
-        name: &[u8],
-        set: impl FnOnce(&Bound<'_, PyString>) -> PyResult<()>,
-    ) -> PyResult<()> {
+    /// The key of `name`.
+    pub(crate) fn of(&mut self, py: Python<'_>, name: &[u8]) -> HeaderKey {
         if let Some(key) = self.known.get(name) {
-            return key.apply(py, set);
+            return key.clone_ref(py);
         }
         let key = HeaderKey::of(py, name);
-        let outcome = key.apply(py, set);
         if self.known.len() < CAPACITY {
-            self.known.insert(name.into(), key);
+            self.known.insert(name.into(), key.clone_ref(py));
         }
-        outcome
+        key
     }
 }
 
 impl HeaderKey {
-    pub(crate) fn of(py: Python<'_>, name: &[u8]) -> Self {
+    fn of(py: Python<'_>, name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        if name.contains(&b'_') || is("content-length") || is("transfer-encoding") {
+        if is("content-length") || is("transfer-encoding") {
+            return Self::Announcement;
+        }
+        if name.contains(&b'_') {
             return Self::Left;
         }
         let prefix = if is("content-type") { "" } else { "HTTP_" };
@@ -65,39 +63,39 @@ impl HeaderKey {
         Self::Variable(PyString::intern(py, &key).unbind())
     }
 
-    pub(crate) fn apply(
-        &self,
-        py: Python<'_>,
-        set: impl FnOnce(&Bound<'_, PyString>) -> PyResult<()>,
-    ) -> PyResult<()> {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
         match self {
-            Self::Variable(key) => set(key.bind(py)),
-            Self::Left => Ok(()),
+            Self::Variable(key) => Self::Variable(key.clone_ref(py)),
+            Self::Announcement => Self::Announcement,
+            Self::Left => Self::Left,
         }
     }
 }
 
-/// FNV-1a: for names of ten bytes a third of the default hasher's cost. The table is bounded, so that chosen
-/// collisions gain nothing worth having.
-#[derive(Debug)]
-struct Fnv(u64);
+/// Mixes eight bytes at a time: 30 instructions for a name of 15 bytes, where byte by byte (FNV) it is 80 and
+/// by the default hasher 200. The table is bounded, so that chosen collisions gain nothing worth having.
+#[derive(Debug, Default)]
+struct Words(u64);
 
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+impl Words {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 
-impl Hasher for Fnv {
+impl Hasher for Words {
     fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        self.mix(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
     }
 
-    fn write_usize(&mut self, _len: usize) {}
+    fn write_usize(&mut self, len: usize) {
+        self.0 ^= len as u64;
+    }
 
     fn finish(&self) -> u64 {
-        self.0
+        // The table takes its lowest bits and its highest ones; a product's lowest are poorly mixed.
+        self.0 ^ self.0 >> 32
     }
 }

@@ -7,14 +7,14 @@
 //! 2. [`ApplicationSpec`] and [`LoadError`]: how `shop.wsgi:application` becomes a callable (`spec`,
 //!    `application`).
 //! 3. [`WsgiService`]: one request (`service`). Its environ is made from a template (`environ`, `header_keys`,
-//!    `path`), its body is read through `wsgi.input` (`input`), and what is not for the client goes to
+//!    `path`, `recollection`), its body is read through `wsgi.input` (`input`), and what is not for the client goes to
 //!    `wsgi.errors` ([`ErrorLog`]).
 //! 4. `start_response` and `write`: two callables over one slot (`exchange`), with the rules for status and
 //!    headers (`start_response`).
 //! 5. What the application returns: iterated, or sent by the kernel (`response`, `file_wrapper`).
 //!
 //! `unsafe` is confined to four modules: `interpreter` (starting and ending), `attachment` (waits and
-//! contexts), `file_wrapper` (a borrowed descriptor) and `native_string` (one fast call).
+//! contexts), `file_wrapper` (a borrowed descriptor) and `native_string` (Latin-1).
 //!
 //! ```
 //! use funicorn_wsgi::{Interpreter, InterpreterConfig, WsgiConfig, WsgiService};
@@ -42,6 +42,7 @@ mod input;
 mod interpreter;
 mod native_string;
 mod path;
+mod recollection;
 mod response;
 mod service;
 mod spec;

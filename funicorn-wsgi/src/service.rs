@@ -62,8 +62,6 @@ pub struct WsgiService {
     application: Py<PyAny>,
     environs: Environs,
     rules: Arc<HeaderRules>,
-    /// `wsgi.input` of a request without a body; it has no state, so that one is enough.
-    no_input: Py<Input>,
     /// The context that stood after loading. Each request runs in a copy.
     context: Py<PyContext>,
 }
@@ -85,11 +83,12 @@ impl WsgiService {
     }
 
     fn new(py: Python<'_>, application: &Bound<'_, PyAny>, config: WsgiConfig) -> PyResult<Self> {
+        // An empty body has no state, so that one is enough for all requests without a body.
+        let no_input = Bound::new(py, Input::new(Body::empty()))?;
         Ok(Self {
             application: application.clone().unbind(),
-            environs: Environs::new(py, &config)?,
+            environs: Environs::new(py, &config, &no_input)?,
             rules: Arc::new(HeaderRules::new(config.strict_headers)),
-            no_input: Py::new(py, Input::new(Body::empty()))?,
             context: current_context(py)?,
         })
     }
@@ -97,15 +96,16 @@ impl WsgiService {
     fn serve(
         &self,
         py: Python<'_>,
-        (head, body, connection): (&RequestHead, Body, &ConnectionInfo),
+        (head, path): (&RequestHead, &[u8]),
+        (body, connection): (Body, &ConnectionInfo),
         response: ResponseWriter,
     ) -> PyResult<()> {
         let body_len = body.len();
         let input = match body_len {
-            Some(0) => self.no_input.bind(py).clone(),
-            _ => Bound::new(py, Input::new(body))?,
+            Some(0) => None,
+            _ => Some(Bound::new(py, Input::new(body))?),
         };
-        let environ = self.environs.build(py, head, connection, &input, body_len)?;
+        let environ = self.environs.build(py, (head, path), connection, (input.as_ref(), body_len))?;
         let exchange = Bound::new(py, Exchange::new(Response::new(response), Arc::clone(&self.rules)))?;
         let _context = EnteredContext::copy_of(self.context.bind(py))?;
         respond(self.application.bind(py), &environ, &exchange, &|| describe(head));
@@ -117,12 +117,13 @@ impl Service for WsgiService {
     /// Calls the application, on a thread that is attached to the interpreter if [`thread`](Self::thread)
     /// wraps its life (any other thread is attached for the time of the call, which costs more).
     fn call(&self, request: Request, response: ResponseWriter) {
-        if path::percent_decode(request.head.path()).contains(&0) {
+        let Request { head, body, connection, .. } = request;
+        let path = path::percent_decode(head.path());
+        if path.contains(&0) {
             return refuse_nul(response);
         }
-        let Request { head, body, connection, .. } = request;
         Python::attach(|py| {
-            if let Err(error) = self.serve(py, (&head, body, &connection), response) {
+            if let Err(error) = self.serve(py, (&head, &path), (body, &connection), response) {
                 log::error!(
                     "{}: the request could not be set up\n{}",
                     describe(&head),

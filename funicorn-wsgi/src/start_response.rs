@@ -69,7 +69,7 @@ fn parse_status(status: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
     let wrong =
         |why: &str| PyValueError::new_err(format!("the status {:?} is wrong: {why}", text.to_string_lossy()));
     let bytes = from_native(text).ok_or_else(|| wrong("it goes beyond Latin-1"))?;
-    let [hundreds, tens, ones, b' ', reason @ ..] = bytes.as_ref() else {
+    let [hundreds, tens, ones, b' ', reason @ ..] = bytes else {
         return Err(wrong("it must be three digits, a space and a reason"));
     };
     if ![hundreds, tens, ones].iter().all(|digit| digit.is_ascii_digit()) || reason.starts_with(b" ") {
@@ -95,9 +95,9 @@ fn append(head: &mut ResponseHead, header: &Bound<'_, PyAny>, rules: &HeaderRule
     let wrong = |why: &str| PyValueError::new_err(format!("the header {header:?} is wrong: {why}"));
     let name = from_native(name).ok_or_else(|| wrong("its name goes beyond Latin-1"))?;
     let value = from_native(value).ok_or_else(|| wrong("its value goes beyond Latin-1"))?;
-    match head.append(&name, &value) {
+    match head.append(name, value) {
         Err(HeaderError::HopByHop) if !rules.strict => {
-            rules.dropped(&name);
+            rules.dropped(name);
             Ok(())
         }
         outcome => outcome.map_err(|error| wrong(&error.to_string())),

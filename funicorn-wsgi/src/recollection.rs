@@ -1,0 +1,73 @@
+//! What is remembered from one environ to the next? What would be made again for most requests: the keys of
+//! headers, the names of listeners, the addresses of clients.
+//!
+//! Everything here is bounded, and nothing of it changes what an application sees: it is a question of cost
+//! alone, and a thread that finds it taken makes do with an empty one.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::header_keys::HeaderKeys;
+use crate::native_string::{decimal, to_native};
+
+/// For how many listeners a template is kept.
+const LISTENERS: usize = 16;
+
+/// For how many clients, by the last byte of their address, the text of it is kept: behind a proxy one is
+/// enough; many clients who take turns on connections that persist should not push each other out.
+const CLIENTS: usize = 64;
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Recollection {
+    pub(crate) keys: HeaderKeys,
+    /// Templates that name their listener.
+    listeners: Vec<(SocketAddr, Py<PyDict>)>,
+    clients: Vec<Option<(IpAddr, Py<PyString>)>>,
+}
+
+impl Recollection {
+    /// A copy of `template` with `SERVER_NAME` and `SERVER_PORT` of the listener at `addr`.
+    pub(crate) fn environ_at<'py>(
+        &mut self,
+        template: &Bound<'py, PyDict>,
+        addr: SocketAddr,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let py = template.py();
+        if let Some((_, known)) = self.listeners.iter().find(|(known, _)| *known == addr) {
+            return known.bind(py).copy();
+        }
+        let named = template.copy()?;
+        let ip = addr.ip().to_canonical();
+        // RFC 3875 §4.1.14: an IPv6 address in brackets, so that a URL can be put together from it.
+        let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+        named.set_item(intern!(py, "SERVER_NAME"), to_native(py, name.as_bytes())?)?;
+        named.set_item(intern!(py, "SERVER_PORT"), decimal(py, addr.port().into())?)?;
+        let environ = named.copy()?;
+        if self.listeners.len() < LISTENERS {
+            self.listeners.push((addr, named.unbind()));
+        }
+        Ok(environ)
+    }
+
+    /// The text of `ip`; of an IPv4 address in the guise of an IPv6 one, that of the former.
+    pub(crate) fn client<'py>(&mut self, py: Python<'py>, ip: IpAddr) -> PyResult<Bound<'py, PyString>> {
+        self.clients.resize_with(CLIENTS, || None);
+        let last_byte = match ip {
+            IpAddr::V4(ip) => ip.octets()[3],
+            IpAddr::V6(ip) => ip.octets()[15],
+        };
+        let place = &mut self.clients[usize::from(last_byte) % CLIENTS];
+        if let Some((known, text)) = place
+            && *known == ip
+        {
+            return Ok(text.bind(py).clone());
+        }
+        let text = to_native(py, ip.to_canonical().to_string().as_bytes())?;
+        *place = Some((ip, text.clone().unbind()));
+        Ok(text)
+    }
+}

@@ -169,13 +169,13 @@ def test_a_port_without_rights(serve):
     ],
 )
 def test_a_wrong_flag(serve, flags):
-    code, message = end(serve(HELLO, *flags, host=None))
+    code, message = end(serve(HELLO, *flags))
     assert code == USAGE
     assert flags[-1] in message or flags[0] in message
 
 
 def test_two_applications(serve):
-    code, message = end(serve(HELLO, "another:app", host=None))
+    code, message = end(serve(HELLO, "another:app"))
     assert code == USAGE and "app:application" in message
 
 
@@ -183,7 +183,7 @@ def test_two_applications(serve):
     "spec", ["", ":app", "app:", "app:1x", "app:f(", "app:f(x)", "app:f(1 + 1)", "app:f(*[1])", "a b", "app:f()()"]
 )
 def test_an_application_that_is_no_name_and_no_call(serve, spec):
-    code, _ = end(serve(HELLO, spec=spec, host=None))
+    code, _ = end(serve(HELLO, spec=spec))
     assert code in (USAGE, APPLICATION)
 
 

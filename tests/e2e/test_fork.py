@@ -206,3 +206,25 @@ def test_a_child_that_outlives_the_server_does_not_hold_its_port(serve, gate, bi
     refused = is_refused(server.address)
     gate.open()
     assert refused, "the child has inherited the listening socket"
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGQUIT"])
+def test_a_forked_child_obeys_signals_from_its_first_moment(serve, number):
+    """`multiprocessing` ends its children by TERM, perhaps before they have run at all; no handler of the server may eat it."""
+    server = serve(f"""
+        import os, signal
+        def application(environ, start_response):
+            for turn in range(300):
+                child = os.fork()
+                if child == 0:
+                    signal.alarm(5)
+                    while True:
+                        signal.pause()
+                os.kill(child, signal.{number})
+                end = os.WTERMSIG(os.waitpid(child, 0)[1])
+                if end != signal.{number}:
+                    break
+            start_response("200 OK", [])
+            return [f"child {{turn}} ended by signal {{end:d}}".encode()]
+        """)
+    assert server.get().body.decode() == f"child 299 ended by signal {getattr(signal, number):d}"

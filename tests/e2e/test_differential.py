@@ -203,7 +203,7 @@ def read_by_h11(stream: bytes) -> tuple[list, str]:
     while True:
         # RFC 9112 §2.2: an empty line before a request is ignored. h11 does not do that, so that it is done here.
         connection, content, request = h11.Connection(h11.SERVER), b"", None
-        connection.receive_data(stream.removeprefix(b"\r\n"))
+        connection.receive_data(b"" if stream == b"\r" else stream.removeprefix(b"\r\n"))
         try:
             while not isinstance(event := connection.next_event(), h11.EndOfMessage):
                 if isinstance(event, h11.Request):

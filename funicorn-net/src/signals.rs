@@ -23,6 +23,9 @@ static COUNTS: [AtomicU32; HANDLED.len()] = [const { AtomicU32::new(0) }; HANDLE
 /// The eventfd that the handler writes to; -1 while no handlers are installed.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
+/// The process whose handlers these are.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
 /// The handlers of this process. Dropped, the signals do what they did before, except in a worker.
 #[derive(Debug)]
 pub struct Signals {
@@ -85,6 +88,7 @@ impl Signals {
                 "signal handlers are installed already",
             ));
         }
+        OWNER.store(std::process::id() as i32, Ordering::SeqCst);
         let mut before = Before::default();
         for (index, &signal) in HANDLED.iter().enumerate() {
             COUNTS[index].store(0, Ordering::SeqCst);
@@ -114,6 +118,7 @@ impl Signals {
     pub fn renew_after_fork(&mut self) -> io::Result<()> {
         let wake = new_wake()?;
         WAKE.store(wake.as_raw_fd(), Ordering::SeqCst);
+        OWNER.store(std::process::id() as i32, Ordering::SeqCst);
         self.wake = wake;
         for (index, &signal) in HANDLED.iter().enumerate() {
             COUNTS[index].store(0, Ordering::SeqCst);
@@ -184,6 +189,10 @@ impl Drop for Blocked {
 
 /// Does what a handler may do: count, write(2), leave errno as it was.
 extern "C" fn on_signal(signal: libc::c_int) {
+    // SAFETY: getpid has no preconditions.
+    if OWNER.load(Ordering::SeqCst) != unsafe { libc::getpid() } {
+        return die_of(signal);
+    }
     if let Some(index) = HANDLED.iter().position(|&handled| handled == signal) {
         COUNTS[index].fetch_add(1, Ordering::SeqCst);
     }
@@ -198,6 +207,14 @@ extern "C" fn on_signal(signal: libc::c_int) {
         libc::write(wake, one.as_ptr().cast(), one.len());
         *libc::__errno_location() = errno;
     }
+}
+
+/// For a child that the application has just forked, before its handlers are back at their defaults: the signal is meant
+/// for the child (`Process.terminate()` of multiprocessing may be that quick), and must neither be lost nor wake its parent.
+fn die_of(signal: libc::c_int) {
+    set_action(signal, &action(libc::SIG_DFL));
+    // SAFETY: raise(3) is async-signal-safe; the signal is delivered when this handler returns.
+    unsafe { libc::raise(signal) };
 }
 
 #[derive(Default)]

@@ -62,6 +62,9 @@ const TOKENS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 ];
 
+/// What is no line's end, but has been taken for one.
+const ENDINGS: &[&[u8]] = &[b"\n", b"\r", b"\n\r", b"\r\r\n", b" \r\n", b"\0\r\n", b"XX", b""];
+
 /// One change to a stream.
 #[derive(Clone, Debug)]
 enum Edit {
@@ -71,6 +74,8 @@ enum Edit {
     DoubleLine(Index),
     DropLine(Index),
     SwapLines(Index, Index),
+    /// Ends a line in another way.
+    EndLine(Index, &'static [u8]),
     /// Goes on with another stream from a place in it.
     Splice(Index, Vec<u8>, Index),
     Append(Vec<u8>),
@@ -86,6 +91,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => at().prop_map(Edit::DoubleLine),
         1 => at().prop_map(Edit::DropLine),
         1 => (at(), at()).prop_map(|(one, other)| Edit::SwapLines(one, other)),
+        3 => (at(), select(ENDINGS)).prop_map(|(at, ending)| Edit::EndLine(at, ending)),
         1 => (at(), stream(), at()).prop_map(|(at, other, from)| Edit::Splice(at, other, from)),
         1 => stream().prop_map(Edit::Append),
     ]
@@ -133,6 +139,12 @@ impl Edit {
             Self::SwapLines(one, other) => {
                 let (one, other) = (one.index(lines.len()), other.index(lines.len()));
                 lines.swap(one, other);
+            }
+            Self::EndLine(at, ending) => {
+                let at = at.index(lines.len());
+                if let Some(text) = lines[at].strip_suffix(b"\r\n") {
+                    lines[at] = [text, ending].concat();
+                }
             }
             _ => {}
         }

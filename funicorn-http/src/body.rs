@@ -70,6 +70,19 @@ impl Body {
         }
     }
 
+    /// Leaves out the next `len` bytes, which have been read through [`in_memory`](Self::in_memory).
+    ///
+    /// # Panics
+    /// If fewer than `len` bytes are in memory.
+    pub fn consume(&mut self, len: usize) {
+        match &mut self.source {
+            Source::Memory(bytes) => bytes.advance(len),
+            Source::Empty | Source::Reader { .. } => {
+                assert_eq!(len, 0, "only bytes in memory can be consumed");
+            }
+        }
+    }
+
     /// The number of bytes not read yet, or `None` for a body whose end has not arrived.
     ///
     /// Today every body is complete before its request is handed over, so this is always `Some`.
@@ -129,6 +142,16 @@ mod tests {
         assert_eq!(body.len(), Some(1));
         assert_eq!(body.read(&mut buf).unwrap(), 1);
         assert_eq!(body.read(&mut buf).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_was_looked_at_in_memory_can_be_consumed() {
+        let mut body = Body::from(Bytes::from_static(b"abc"));
+        assert_eq!(body.in_memory(), Some(&b"abc"[..]));
+        body.consume(2);
+        assert_eq!((body.in_memory(), body.len()), (Some(&b"c"[..]), Some(1)));
+        body.consume(1);
+        assert!(body.is_empty());
     }
 
     #[test]

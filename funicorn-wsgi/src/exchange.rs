@@ -1,10 +1,13 @@
 //! What may an application do with a response, and in which order? (PEP 3333, "The start_response()
 //! Callable".)
 //!
-//! One [`Exchange`] is made for each request; its bound methods are the application's `start_response` and
-//! `write`. The response lives in a slot that the exchange gives up when the request ends: an application
-//! that kept one of the two callables gets an exception, and can never reach into another request. The slot
-//! is taken for the time of a send, too, so that two threads cannot mix their blocks.
+//! Each request has an [`Exchange`]; its bound methods are the application's `start_response` and `write`.
+//! The response lives in a slot that the exchange gives up when the request ends: an application that kept
+//! one of the two callables gets an exception, and can never reach into another request. The slot is taken
+//! for the time of a send, too, so that two threads cannot mix their blocks.
+//!
+//! An exchange whose callables nobody has kept is used again, for making the three objects anew costs
+//! some 1100 of the 8750 instructions of a small request.
 //!
 //! Headers count as sent from the first non-empty block that the application hands over.
 
@@ -20,6 +23,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::sole_reference::{is_sole, references};
 use crate::start_response::{HeaderRules, exception_of, parse_head};
 
 /// The response to one request, as far as it has come.
@@ -142,38 +146,92 @@ impl Response {
     }
 }
 
+/// An exchange and its two bound methods.
+#[derive(Debug)]
+pub(crate) struct Callables {
+    pub(crate) exchange: Py<Exchange>,
+    pub(crate) start_response: Py<PyAny>,
+    write: Py<PyAny>,
+}
+
+impl Callables {
+    pub(crate) fn new(py: Python<'_>, rules: &Arc<HeaderRules>) -> PyResult<Self> {
+        let exchange = Bound::new(py, Exchange { slot: Mutex::default(), rules: Arc::clone(rules) })?;
+        let start_response = exchange.getattr(intern!(py, "start_response"))?.unbind();
+        let write = exchange.getattr(intern!(py, "write"))?.unbind();
+        Ok(Self { exchange: exchange.unbind(), start_response, write })
+    }
+
+    /// Begins a request, which ends with [`Exchange::close`], or at the latest with what is returned.
+    pub(crate) fn open<'a>(&'a self, py: Python<'a>, response: Response) -> OpenExchange<'a> {
+        let open = Open { response, write: self.write.clone_ref(py) };
+        *self.exchange.get().slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+        OpenExchange { exchange: self.exchange.get(), py }
+    }
+
+    /// Whether the application has kept nothing by which it could reach the next request.
+    pub(crate) fn are_unknown(&self, py: Python<'_>) -> bool {
+        // The third and second references to the exchange are its methods'.
+        references(self.exchange.bind(py)) == 3
+            && is_sole(self.start_response.bind(py))
+            && is_sole(self.write.bind(py))
+    }
+}
+
+/// Closes an exchange if nobody else does, because of a panic: the slot would keep itself alive.
+pub(crate) struct OpenExchange<'a> {
+    exchange: &'a Exchange,
+    py: Python<'a>,
+}
+
+impl Drop for OpenExchange<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(self.exchange.close(self.py));
+        }
+    }
+}
+
+/// What the slot holds during a request.
+struct Open {
+    response: Response,
+    /// What `start_response` returns.
+    write: Py<PyAny>,
+}
+
 /// What the application holds of a response.
 #[pyclass(frozen, module = "funicorn")]
 pub(crate) struct Exchange {
     /// `None` before and after the request.
-    slot: Mutex<Option<Response>>,
+    slot: Mutex<Option<Open>>,
     rules: Arc<HeaderRules>,
 }
 
 impl Exchange {
-    pub(crate) fn new(response: Response, rules: Arc<HeaderRules>) -> Self {
-        Self { slot: Mutex::new(Some(response)), rules }
-    }
-
     /// Takes the response out of the slot, for good: the request is over for the application's callables.
     ///
     /// Waits, detached, while another thread of the application is sending through `write`. `None` if it
     /// was taken before.
     pub(crate) fn close(&self, py: Python<'_>) -> Option<Response> {
-        match self.slot.try_lock() {
+        let open = match self.slot.try_lock() {
             Ok(mut slot) => slot.take(),
             Err(TryLockError::Poisoned(slot)) => slot.into_inner().take(),
             Err(TryLockError::WouldBlock) => {
                 py.detach(|| self.slot.lock().unwrap_or_else(PoisonError::into_inner).take())
             }
-        }
+        };
+        open.map(|open| open.response)
     }
 
-    /// The slot, for the time of one step.
+    /// Runs one step of the response; `None` if the request is over.
     ///
     /// # Errors
     /// `RuntimeError` while another thread sends.
-    pub(crate) fn lock(&self) -> PyResult<MutexGuard<'_, Option<Response>>> {
+    pub(crate) fn step<T>(&self, step: impl FnOnce(&mut Response) -> T) -> PyResult<Option<T>> {
+        Ok(self.lock()?.as_mut().map(|open| step(&mut open.response)))
+    }
+
+    fn lock(&self) -> PyResult<MutexGuard<'_, Option<Open>>> {
         match self.slot.try_lock() {
             Ok(slot) => Ok(slot),
             Err(TryLockError::Poisoned(slot)) => Ok(slot.into_inner()),
@@ -193,13 +251,13 @@ impl Exchange {
     /// Sets the head; with `exc_info` also a second time, as long as the head has not been sent. Returns
     /// `write`.
     #[pyo3(signature = (status, headers, exc_info=None))]
-    fn start_response<'py>(
-        slf: &Bound<'py, Self>,
-        status: &Bound<'py, PyAny>,
-        headers: &Bound<'py, PyAny>,
-        exc_info: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
+    fn start_response(
+        &self,
+        py: Python<'_>,
+        status: &Bound<'_, PyAny>,
+        headers: &Bound<'_, PyAny>,
+        exc_info: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
         let exc_info = match exc_info {
             Some(exc_info) if exc_info.is_truthy()? => {
                 Some(exc_info.cast::<PyTuple>().map_err(|_| {
@@ -208,10 +266,9 @@ impl Exchange {
             }
             _ => None,
         };
-        let exchange = slf.get();
         {
-            let slot = exchange.lock()?;
-            match &slot.as_ref().ok_or_else(over)?.stage {
+            let slot = self.lock()?;
+            match &slot.as_ref().ok_or_else(over)?.response.stage {
                 Stage::Sent => {
                     drop(slot);
                     return Err(exc_info.map_or_else(already_sent, exception_of));
@@ -224,9 +281,11 @@ impl Exchange {
                 Stage::Set(_) | Stage::Unset => {}
             }
         }
-        let head = parse_head(status, headers, &exchange.rules)?;
-        exchange.lock()?.as_mut().ok_or_else(over)?.stage = Stage::Set(head);
-        slf.getattr(intern!(py, "write"))
+        let head = parse_head(status, headers, &self.rules)?;
+        let mut slot = self.lock()?;
+        let open = slot.as_mut().ok_or_else(over)?;
+        open.response.stage = Stage::Set(head);
+        Ok(open.write.clone_ref(py))
     }
 
     /// Sends a block at once.
@@ -235,8 +294,7 @@ impl Exchange {
         let block = data
             .cast::<PyBytes>()
             .map_err(|_| PyTypeError::new_err(format!("write() takes bytes, not {}", data.get_type())))?;
-        let mut slot = self.lock()?;
-        slot.as_mut().ok_or_else(over)?.send(block).map_err(raise)
+        self.step(|response| response.send(block))?.ok_or_else(over)?.map_err(raise)
     }
 }
 

@@ -46,6 +46,14 @@ impl Reader {
     fn take<'py>(&mut self, py: Python<'py>, len: u64) -> PyResult<Bound<'py, PyBytes>> {
         let len =
             usize::try_from(len).map_err(|_| PyMemoryError::new_err("the body is too large for memory"))?;
+        // A small one is made of what is there, without being filled with zeros first.
+        if len <= READ_AHEAD
+            && let Some(bytes) = self.body.in_memory()
+        {
+            let bytes = PyBytes::new(py, &bytes[..len]);
+            self.body.consume(len);
+            return Ok(bytes);
+        }
         PyBytes::new_with(py, len, |buf| {
             let ready = (self.ahead.len() - self.taken).min(len);
             buf[..ready].copy_from_slice(&self.ahead[self.taken..self.taken + ready]);

@@ -13,8 +13,9 @@
 //!    headers (`start_response`).
 //! 5. What the application returns: iterated, or sent by the kernel (`response`, `file_wrapper`).
 //!
-//! `unsafe` is confined to four modules: `interpreter` (starting and ending), `attachment` (waits and
-//! contexts), `file_wrapper` (a borrowed descriptor) and `native_string` (Latin-1).
+//! `unsafe` is confined to five modules: `interpreter` (starting and ending), `attachment` (waits and
+//! contexts), `file_wrapper` (a borrowed descriptor), `sole_reference` (whether objects
+//! can be used again) and `native_string` (Latin-1).
 //!
 //! ```
 //! use funicorn_wsgi::{Interpreter, InterpreterConfig, WsgiConfig, WsgiService};
@@ -45,6 +46,7 @@ mod path;
 mod recollection;
 mod response;
 mod service;
+mod sole_reference;
 mod spec;
 mod start_response;
 mod traceback;

@@ -11,7 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::exchange::{Exchange, Response};
+use crate::exchange::{Callables, Exchange, Response};
 use crate::file_wrapper::FileWrapper;
 use crate::traceback;
 
@@ -39,18 +39,17 @@ impl From<SendError> for Failure {
 pub(crate) fn respond(
     application: &Bound<'_, PyAny>,
     environ: &Bound<'_, PyDict>,
-    exchange: &Bound<'_, Exchange>,
+    callables: &Callables,
     request: &dyn Fn() -> String,
 ) {
     let py = application.py();
-    let result = exchange
-        .getattr(intern!(py, "start_response"))
-        .and_then(|start_response| application.call1((environ, start_response)));
+    let exchange = callables.exchange.get();
+    let result = application.call1((environ, callables.start_response.bind(py)));
     let outcome = match &result {
         Ok(result) => send_result(exchange, result),
         Err(error) => Err(Failure::Application(error.clone_ref(py))),
     };
-    if let Some(response) = exchange.get().close(py) {
+    if let Some(response) = exchange.close(py) {
         end(py, response, outcome, request);
     }
     if let Ok(result) = result {
@@ -59,7 +58,7 @@ pub(crate) fn respond(
 }
 
 /// Pushes the whole of `result`.
-fn send_result(exchange: &Bound<'_, Exchange>, result: &Bound<'_, PyAny>) -> Result<(), Failure> {
+fn send_result(exchange: &Exchange, result: &Bound<'_, PyAny>) -> Result<(), Failure> {
     if let Ok(list) = result.cast_exact::<PyList>() {
         send_sequence(exchange, || list.len(), |index| list.get_item(index))
     } else if let Ok(tuple) = result.cast_exact::<PyTuple>() {
@@ -75,7 +74,7 @@ fn send_result(exchange: &Bound<'_, Exchange>, result: &Bound<'_, PyAny>) -> Res
 
 /// All blocks are there: so is the length, and every block is looked at before the first one is sent.
 fn send_sequence<'py>(
-    exchange: &Bound<'py, Exchange>,
+    exchange: &Exchange,
     len: impl Fn() -> usize,
     item: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>,
 ) -> Result<(), Failure> {
@@ -83,19 +82,23 @@ fn send_sequence<'py>(
     for index in 0..len() {
         total += block(&item(index)?)?.as_bytes().len() as u64;
     }
-    with_head(exchange, |response| response.start(Some(total)))?;
     let mut index = 0;
     // Another thread may change the list while a block is being sent, so its length is asked for each time.
-    while index < len() {
-        let item = item(index)?;
-        let block = block(&item)?;
-        with_head(exchange, |response| response.send(block))?;
+    loop {
+        let item = if index < len() { Some(item(index)?) } else { None };
+        let block = item.as_ref().map(block).transpose()?;
+        with_head(exchange, |response| {
+            response.start(Some(total))?;
+            block.map_or(Ok(()), |block| response.send(block))
+        })?;
         index += 1;
+        if index >= len() {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
-fn send_iterable(exchange: &Bound<'_, Exchange>, result: &Bound<'_, PyAny>) -> Result<(), Failure> {
+fn send_iterable(exchange: &Exchange, result: &Bound<'_, PyAny>) -> Result<(), Failure> {
     refuse_common_mistakes(result)?;
     for item in result.try_iter().map_err(|error| not_iterable(result, error))? {
         let item = item?;
@@ -110,13 +113,12 @@ fn send_iterable(exchange: &Bound<'_, Exchange>, result: &Bound<'_, PyAny>) -> R
 
 /// Runs one step of a response whose head must be there.
 fn with_head(
-    exchange: &Bound<'_, Exchange>,
+    exchange: &Exchange,
     step: impl FnOnce(&mut Response) -> Result<(), SendError>,
 ) -> Result<(), Failure> {
-    let mut slot = exchange.get().lock()?;
-    match slot.as_mut() {
-        Some(response) if response.has_head() => Ok(step(response)?),
-        _ => Err(PyRuntimeError::new_err("the application did not call start_response()").into()),
+    match exchange.step(|response| response.has_head().then(|| step(response)))?.flatten() {
+        Some(outcome) => Ok(outcome?),
+        None => Err(PyRuntimeError::new_err("the application did not call start_response()").into()),
     }
 }
 

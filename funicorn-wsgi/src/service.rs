@@ -1,6 +1,6 @@
 //! How does a WSGI application become a [`Service`]?
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use funicorn_http::{
     Body, BodyLength, ConnectionInfo, Request, RequestHead, ResponseHead, ResponseWriter, SendError, Service,
@@ -12,7 +12,7 @@ use crate::application::{self, LoadError};
 use crate::attachment::{EnteredContext, current_context, without_interpreter};
 use crate::environ::Environs;
 use crate::errors::ErrorLog;
-use crate::exchange::{Exchange, Response};
+use crate::exchange::{Callables, Response};
 use crate::input::Input;
 use crate::response::respond;
 use crate::start_response::HeaderRules;
@@ -53,6 +53,9 @@ impl Default for WsgiConfig {
     }
 }
 
+/// How many exchanges are kept for further use: one for each application thread, where these are few.
+const SPARES: usize = 16;
+
 /// A WSGI application that can be served.
 ///
 /// Python must be running: through [`Interpreter`](crate::Interpreter), or because the process is Python's
@@ -62,6 +65,9 @@ pub struct WsgiService {
     application: Py<PyAny>,
     environs: Environs,
     rules: Arc<HeaderRules>,
+    /// What requests that are over have left for others. A thread that finds it taken does without: waiting
+    /// for a lock while attached could be waiting for ever.
+    spares: Mutex<Vec<Callables>>,
     /// The context that stood after loading. Each request runs in a copy.
     context: Py<PyContext>,
 }
@@ -89,6 +95,7 @@ impl WsgiService {
             application: application.clone().unbind(),
             environs: Environs::new(py, &config, &no_input)?,
             rules: Arc::new(HeaderRules::new(config.strict_headers)),
+            spares: Mutex::default(),
             context: current_context(py)?,
         })
     }
@@ -106,10 +113,30 @@ impl WsgiService {
             _ => Some(Bound::new(py, Input::new(body))?),
         };
         let environ = self.environs.build(py, (head, path), connection, (input.as_ref(), body_len))?;
-        let exchange = Bound::new(py, Exchange::new(Response::new(response), Arc::clone(&self.rules)))?;
-        let _context = EnteredContext::copy_of(self.context.bind(py))?;
-        respond(self.application.bind(py), &environ, &exchange, &|| describe(head));
+        let callables = self.callables(py)?;
+        {
+            let _context = EnteredContext::copy_of(self.context.bind(py))?;
+            let _open = callables.open(py, Response::new(response));
+            respond(self.application.bind(py), &environ, &callables, &|| describe(head));
+        }
+        drop(environ);
+        self.keep(py, callables);
         Ok(())
+    }
+
+    fn callables(&self, py: Python<'_>) -> PyResult<Callables> {
+        let spare = self.spares.try_lock().ok().and_then(|mut spares| spares.pop());
+        spare.map_or_else(|| Callables::new(py, &self.rules), Ok)
+    }
+
+    /// Keeps `callables` for another request, unless the application has kept them.
+    fn keep(&self, py: Python<'_>, callables: Callables) {
+        if callables.are_unknown(py)
+            && let Ok(mut spares) = self.spares.try_lock()
+            && spares.len() < SPARES
+        {
+            spares.push(callables);
+        }
     }
 }
 

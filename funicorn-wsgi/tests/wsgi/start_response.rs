@@ -324,6 +324,35 @@ fn the_callables_are_of_no_use_after_the_request() {
 }
 
 #[test]
+fn callables_that_were_kept_belong_to_no_other_request() {
+    let app = app("
+        import functools, weakref
+        kept = []
+        seen = []
+        keep = {
+            '/nothing': lambda call: None,
+            '/call': lambda call: call,
+            '/partial': functools.partial,
+            '/self': lambda call: call.__self__,
+            '/weak': weakref.ref,
+        }
+        def app(environ, start_response):
+            write = start_response('200 OK', [])
+            for old in kept:
+                if isinstance(old, weakref.ref):
+                    seen.append(old() in (start_response, write))
+                else:
+                    seen.append(getattr(old, 'func', old) in (start_response, write, write.__self__))
+            kept[:] = filter(None, map(keep[environ['PATH_INFO']], (start_response, write)))
+            return [b'x']
+    ");
+    for target in ["/nothing", "/call", "/nothing", "/partial", "/nothing", "/self", "/weak", "/nothing"] {
+        assert_eq!(app.get(target).text(), "x", "{target}");
+    }
+    assert_eq!(app.global("seen"), format!("[{}]", ["False"; 8].join(", ")));
+}
+
+#[test]
 fn a_response_without_start_response_is_a_500() {
     for body in ["    return [b'x']", "    return []", "    return iter([b'x'])", "    return iter([])"] {
         let record = run(body);

@@ -72,8 +72,9 @@ impl HeaderKey {
     }
 }
 
-/// Mixes eight bytes at a time: 30 instructions for a name of 15 bytes, where byte by byte (FNV) it is 80 and
-/// by the default hasher 200. The table is bounded, so that chosen collisions gain nothing worth having.
+/// Mixes eight bytes at a time: 230 of the 16850 instructions of a request with a browser's headers less than
+/// byte by byte (FNV-1a), and one multiplication where that waits for eight. The table is bounded, so that
+/// chosen collisions gain nothing worth having.
 #[derive(Debug, Default)]
 struct Words(u64);
 

@@ -208,7 +208,8 @@ fn a_socket_file_is_the_supervisors(mut running: Running) {
 }
 
 fn an_application_may_fork(mut running: Running) {
-    running.hear("closed, kept, default, ended with 0");
+    assert_eq!(running.hear("forked: "), "closed, kept, default");
+    assert_eq!(running.hear("ended with "), "0");
     running.hear_pid();
     running.signal(Signal::TERM);
     assert_eq!(running.end().0, Some(0));
@@ -399,8 +400,7 @@ fn in_the_application_s_child(watched: [BorrowedFd<'_>; 2], kept: BorrowedFd<'_>
         before.sa_sigaction
     };
     let handler = if handler == libc::SIG_DFL { "default" } else { "a handler" };
-    print!("{fds}, {handler}, ");
-    std::io::stdout().flush().unwrap();
+    say(&format!("forked: {fds}, {handler}"));
     funicorn_net::fork_guard::exit_if_forked();
     std::process::exit(9);
 }

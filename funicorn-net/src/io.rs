@@ -226,23 +226,38 @@ impl Io {
                 self.close(seat, shared);
                 None
             }
+            Intent::Reset => {
+                self.reset(seat, shared);
+                None
+            }
         }
     }
 
     /// Removal from the poller, shutdown, close, in this order; the close happens when the last owner lets go.
     fn close(&mut self, seat: Seat, shared: &Shared) {
-        if find(&mut self.peers, seat).is_none() {
-            return;
+        let Some(connection) = self.unseat(seat, shared) else { return };
+        if Arc::strong_count(&connection) > 1 {
+            connection.transport.shutdown_both();
         }
+    }
+
+    /// As [`close`](Self::close), but with a reset for an end, which a shutdown would spoil.
+    fn reset(&mut self, seat: Seat, shared: &Shared) {
+        if let Some(connection) = self.unseat(seat, shared) {
+            connection.transport.reset_on_close();
+        }
+    }
+
+    /// Takes a connection out of the loop. Nothing that is pending on it will leave.
+    fn unseat(&mut self, seat: Seat, shared: &Shared) -> Option<Arc<Connection>> {
+        find(&mut self.peers, seat)?;
         let peer = self.peers.remove(seat.index as usize);
-        let connection = &peer.connection;
+        let connection = peer.connection;
         if let Err(error) = shared.poller.remove(std::os::fd::AsFd::as_fd(&connection.transport)) {
             log::error!("a connection could not be taken out of the poller: {error}");
         }
         connection.outbox.break_off();
-        if Arc::strong_count(connection) > 1 {
-            connection.transport.shutdown_both();
-        }
+        Some(connection)
     }
 
     fn take_completions(&mut self, shared: &Arc<Shared>) {
@@ -348,9 +363,10 @@ impl Io {
     /// Cuts what is left when the worker stops.
     fn drop_all(&mut self, shared: &Shared) {
         shared.set_stage(Stage::Ending);
-        let seats: Vec<Seat> = self.peers.iter().map(|(_, peer)| peer.connection.seat).collect();
-        for seat in seats {
-            self.close(seat, shared);
+        let seats: Vec<_> =
+            self.peers.iter().map(|(_, peer)| (peer.connection.seat, peer.is_idle())).collect();
+        for (seat, idle) in seats {
+            if idle { self.close(seat, shared) } else { self.reset(seat, shared) }
         }
     }
 }

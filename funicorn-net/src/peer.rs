@@ -56,6 +56,8 @@ pub(crate) enum Intent {
     Call(Call),
     /// The connection is done with.
     Close,
+    /// The connection is cut: its peer must not take this for a proper end.
+    Reset,
 }
 
 /// One connection, as the loop sees it.
@@ -173,10 +175,7 @@ impl Peer {
         let then = match after {
             After::KeepAlive => Then::NextRequest,
             After::Close => Then::Close,
-            After::Reset => {
-                self.connection.transport.reset_on_close();
-                return Intent::Close;
-            }
+            After::Reset => return Intent::Reset,
         };
         self.flush(then, turn)
     }

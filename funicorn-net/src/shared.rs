@@ -1,7 +1,7 @@
 //! What do all threads of a worker share? The service, the poller, the two rights, and what finished calls report.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use funicorn_http::{HttpDate, Limits, Service};
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     pub(crate) rights: Rights,
     completions: Mutex<Vec<Completion>>,
     /// Connections with gathered output, which the understudy flushes at its next tick.
-    gathered: Mutex<Vec<Arc<Connection>>>,
+    gathered: Mutex<Vec<Weak<Connection>>>,
     /// The holder of the I/O role waits, or is about to: who gives it work must wake it.
     waiting: AtomicBool,
     stage: AtomicU8,
@@ -120,13 +120,13 @@ impl Shared {
 
     /// Has the understudy flush `connection` at its next tick. Only while the role is lent, for only then it ticks.
     pub(crate) fn flush_soon(&self, connection: &Arc<Connection>) {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(connection));
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(connection));
     }
 
     /// Flushes what [`flush_soon`](Self::flush_soon) was asked for.
     pub(crate) fn flush_gathered(&self) {
         let gathered = std::mem::take(&mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
-        for connection in gathered {
+        for connection in gathered.iter().filter_map(Weak::upgrade) {
             // What is left over waits for an event, and a broken connection is noticed by whoever uses it next.
             connection.flush(usize::MAX);
         }

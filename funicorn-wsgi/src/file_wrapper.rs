@@ -66,7 +66,8 @@ impl FileWrapper {
         let descriptor: RawFd = filelike.call_method0(intern!(py, "fileno"))?.extract()?;
         let Some(file) = duplicate(descriptor)? else { return Ok(None) };
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        // Files of the kernel's (/proc) say that they are empty, and are not.
+        if !metadata.is_file() || metadata.len() == 0 {
             return Ok(None);
         }
         // A buffered file's descriptor stands where the buffer ends; `tell` says where the reader stands.

@@ -131,6 +131,8 @@ fn anything_else_is_read() {
         ("wrap(io.BufferedReader(CountingFile(path)))", numbers(0, 100)),
         ("wrap(pipe())", "through a pipe".to_owned()),
         ("wrap(Bare(b'a', b'b'))", "ab".to_owned()),
+        // A file of the kernel's: its size is 0, and it is not empty.
+        ("wrap(open('/proc/self/comm', 'rb'))", std::fs::read_to_string("/proc/self/comm").unwrap()),
     ] {
         let record = serving("[]", expression).get("/");
         assert_eq!((record.text(), record.files, record.end), (body, 0, Some(End::Finished)), "{expression}");

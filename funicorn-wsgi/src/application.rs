@@ -68,7 +68,7 @@ pub enum LoadError {
         reason: String,
     },
     /// What was found cannot be called.
-    #[error("{what} is a {type_name} and cannot be called: a WSGI application is a callable")]
+    #[error("{what} is of type {type_name} and cannot be called: a WSGI application is a callable")]
     NotCallable {
         /// Where it was found.
         what: String,

@@ -86,9 +86,9 @@ fn an_attribute_that_fails_in_code_shows_its_traceback() {
 #[test]
 fn what_is_not_callable_is_refused() {
     let module = module(APPS);
-    assert!(refused(&format!("{module}:number")).contains("is a int and cannot be called"));
+    assert!(refused(&format!("{module}:number")).contains("is of type int and cannot be called"));
     assert!(refused(&format!("{module}:number()")).contains("cannot be called"));
-    assert!(refused(&format!("{module}:create_nothing()")).contains("is a NoneType and cannot be called"));
+    assert!(refused(&format!("{module}:create_nothing()")).contains("is of type NoneType and cannot be called"));
 }
 
 #[test]

@@ -88,7 +88,9 @@ fn what_is_not_callable_is_refused() {
     let module = module(APPS);
     assert!(refused(&format!("{module}:number")).contains("is of type int and cannot be called"));
     assert!(refused(&format!("{module}:number()")).contains("cannot be called"));
-    assert!(refused(&format!("{module}:create_nothing()")).contains("is of type NoneType and cannot be called"));
+    assert!(
+        refused(&format!("{module}:create_nothing()")).contains("is of type NoneType and cannot be called")
+    );
 }
 
 #[test]

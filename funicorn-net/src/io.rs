@@ -149,7 +149,7 @@ impl Io {
             if !wanted && !shared.has_completions() {
                 let timeout = self.timeout();
                 let mut wait = || self.ask(shared, timeout);
-                if holder == Holder::Application { shared.service.blocking(&mut wait) } else { wait() }
+                if holder == Holder::Application { shared.blocking(wait) } else { wait() }
             }
             shared.done_waiting();
         }

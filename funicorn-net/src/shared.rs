@@ -92,7 +92,7 @@ impl Shared {
     /// Runs `act`, a quick system call. While another call is running the service lets go meanwhile: a thread that
     /// comes back from a wait would otherwise be kept out for a switch interval of the interpreter, 5 ms.
     pub(crate) fn unheld(&self, mut act: impl FnMut()) {
-        if self.in_flight.load(Ordering::Relaxed) > 1 { self.blocking(act) } else { act() }
+        if self.in_flight() > 1 { self.blocking(act) } else { act() }
     }
 
     /// Counts a call of the service for as long as `call` runs.

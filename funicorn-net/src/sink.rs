@@ -123,6 +123,11 @@ impl Http1Sink {
         Ok(())
     }
 
+    /// Writes the front alone.
+    fn write_front(&mut self) -> Result<(), SendError> {
+        self.write(&[], &mut |_| Bytes::new(), &[])
+    }
+
     /// Keeps a small block of a stream. PEP 3333 ("Buffering and Streaming") allows it as long as the block is on its way
     /// while the application makes the next one: the understudy, which is looking after this call, flushes at its next tick.
     fn gather(&mut self, body: &[u8], back: &'static [u8]) -> Result<(), SendError> {
@@ -235,7 +240,7 @@ impl ResponseSink for Http1Sink {
         self.encode_head()?;
         let frame = self.encoder.block(range.len);
         self.front.extend_from_slice(frame.prefix());
-        self.write(&[], &mut |_| Bytes::new(), &[])?;
+        self.write_front()?;
         if frame.take > 0 {
             let mut range = Some(FileRange { len: frame.take, ..range });
             let mut result = Ok(());
@@ -261,7 +266,7 @@ impl ResponseSink for Http1Sink {
         fork_guard::exit_if_forked();
         let result = self.encode_head().and_then(|()| self.encoder.finish()).and_then(|(tail, after)| {
             self.front.extend_from_slice(tail);
-            self.write(&[], &mut |_| Bytes::new(), &[])?;
+            self.write_front()?;
             Ok(after)
         });
         let delimited_by_close = self.encoder.is_delimited_by_close();
@@ -270,7 +275,7 @@ impl ResponseSink for Http1Sink {
             Ok(AfterResponse::Close) => self.end(After::Close),
             Err(SendError::TooShort) => {
                 // What was handed over may leave; the missing bytes tell the client.
-                let _ = self.write(&[], &mut |_| Bytes::new(), &[]);
+                let _ = self.write_front();
                 self.end(if delimited_by_close { After::Reset } else { After::Close });
                 return Err(SendError::TooShort);
             }
@@ -290,7 +295,7 @@ impl ResponseSink for Http1Sink {
             return self.end(after);
         }
         // The blocks handed over may leave, but no last chunk follows.
-        let wrote = self.encode_head().and_then(|()| self.write(&[], &mut |_| Bytes::new(), &[]));
+        let wrote = self.encode_head().and_then(|()| self.write_front());
         let reset = wrote.is_err() || self.encoder.is_delimited_by_close();
         self.end(if reset { After::Reset } else { After::Close });
     }

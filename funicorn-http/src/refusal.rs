@@ -1,7 +1,7 @@
 //! Why is a request turned away? The peer's fault as a value, with its status in one exhaustive match.
 
-use crate::HttpDate;
 use crate::encoder::{put_line, put_status_line};
+use crate::{BodyLength, HeaderError, HttpDate, ResponseHead, ResponseWriter, SendError};
 
 /// A request that is not handed to the application. The connection closes after the answer, since what follows
 /// on it can no longer be trusted (RFC 9112 §2.2, §6.3).
@@ -62,7 +62,13 @@ pub enum Refusal {
     /// The server cannot take the request now, for instance because a disk is full.
     #[error("the server cannot take the request now")]
     Unavailable,
+    /// The request has waited for the application for too long, behind too many others.
+    #[error("too many requests wait already")]
+    Overloaded,
 }
+
+/// Seconds after which a client that was told 503 may try again.
+const RETRY_AFTER: &[u8] = b"5";
 
 impl Refusal {
     /// The status code and reason phrase of the answer.
@@ -84,11 +90,41 @@ impl Refusal {
             Self::Expectation => (417, "Expectation Failed"),
             Self::HeadTooLarge => (431, "Request Header Fields Too Large"),
             Self::UnknownCoding | Self::Method => (501, "Not Implemented"),
-            Self::Unavailable => (503, "Service Unavailable"),
+            Self::Unavailable | Self::Overloaded => (503, "Service Unavailable"),
             Self::Version => (505, "HTTP Version Not Supported"),
         }
     }
+
+    /// Whether the same request may be welcome later (RFC 9110 §10.2.3).
+    fn is_temporary(self) -> bool {
+        self.status().0 == 503
+    }
+
+    /// Answers a request that has been received well, in the application's place. The connection closes behind the answer.
+    ///
+    /// # Errors
+    /// When the client has gone.
+    pub fn answer(self, mut response: ResponseWriter) -> Result<(), SendError> {
+        let (code, reason) = self.status();
+        let text = format!("{self}\n");
+        let head = || {
+            let mut head = ResponseHead::new(code, reason.as_bytes())?;
+            head.append(b"Connection", b"close")?;
+            head.append(b"Content-Type", CONTENT_TYPE)?;
+            if self.is_temporary() {
+                head.append(b"Retry-After", RETRY_AFTER)?;
+            }
+            Ok::<_, HeaderError>(head)
+        };
+        // Our own lines are valid; if they were not, there would be no response to start.
+        let head = head().map_err(|_| SendError::Order)?;
+        response.start(head, BodyLength::Known(text.len() as u64))?;
+        response.send(text.as_bytes())?;
+        response.finish()
+    }
 }
+
+const CONTENT_TYPE: &[u8] = b"text/plain; charset=utf-8";
 
 /// Appends the whole answer to a refused request to `out`. The connection closes behind it.
 pub fn encode_refusal(refusal: Refusal, date: &HttpDate, server: &[u8], out: &mut Vec<u8>) {
@@ -97,7 +133,11 @@ pub fn encode_refusal(refusal: Refusal, date: &HttpDate, server: &[u8], out: &mu
     put_status_line(code, reason.as_bytes(), out);
     put_line(b"Server: ", server, out);
     put_line(b"Date: ", date.as_bytes(), out);
-    out.extend_from_slice(b"Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n");
+    out.extend_from_slice(b"Connection: close\r\n");
+    put_line(b"Content-Type: ", CONTENT_TYPE, out);
+    if refusal.is_temporary() {
+        put_line(b"Retry-After: ", RETRY_AFTER, out);
+    }
     put_line(b"Content-Length: ", itoa::Buffer::new().format(text.len() + 1).as_bytes(), out);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(text.as_bytes());

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use funicorn_http::{
-    Body, BodyLength, ConnectionInfo, Request, RequestHead, ResponseHead, ResponseWriter, SendError, Service,
-};
+use funicorn_http::{Body, ConnectionInfo, Refusal, Request, RequestHead, ResponseWriter, Service};
 use pyo3::prelude::*;
 use pyo3::types::PyContext;
 
@@ -147,7 +145,9 @@ impl Service for WsgiService {
         let Request { head, body, connection, .. } = request;
         let path = path::percent_decode(head.path());
         if path.contains(&0) {
-            return refuse_nul(response);
+            // Whether the client is still there concerns nobody.
+            let _ = Refusal::NulInPath.answer(response);
+            return;
         }
         Python::attach(|py| {
             if let Err(error) = self.serve(py, (&head, &path), (body, &connection), response) {
@@ -172,19 +172,4 @@ impl Service for WsgiService {
 /// A request in the words of a log line.
 fn describe(head: &RequestHead) -> String {
     format!("{} {}", head.method().escape_ascii(), head.target().escape_ascii())
-}
-
-/// `%00` means mischief, and ends a string in every C library behind an application.
-fn refuse_nul(mut response: ResponseWriter) {
-    const BODY: &[u8] = b"Bad Request\n";
-    let answer = |response: &mut ResponseWriter| -> Result<(), SendError> {
-        let mut head = ResponseHead::new(400, b"Bad Request").map_err(|_| SendError::Order)?;
-        head.append(b"Content-Type", b"text/plain; charset=utf-8").map_err(|_| SendError::Order)?;
-        response.start(head, BodyLength::Known(BODY.len() as u64))?;
-        response.send(BODY)
-    };
-    if answer(&mut response).is_ok() {
-        // Whether the client is still there concerns nobody.
-        let _ = response.finish();
-    }
 }

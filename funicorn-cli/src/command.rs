@@ -9,7 +9,10 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use funicorn_net::{Lifecycle, Listener, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard};
+use funicorn_net::{
+    Lifecycle, Listener, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard,
+    raise_descriptor_limit,
+};
 use funicorn_wsgi::Interpreter;
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -78,6 +81,7 @@ fn supervise(config: &Config) -> Result<i32, CommandError> {
     change_directory(config)?;
     let signals = Signals::install(true).map_err(ServeError::System)?;
     config.check_spool_dir().map_err(ServeError::Config)?;
+    raise_descriptor_limit(config.limits.connections);
     let observer = open_access_log(config).map_err(ServeError::Config)?;
     let listeners = Rc::new(RefCell::new(listen(config).map_err(ServeError::Bind)?));
     let speaker = Rc::new(Speaker::new().map_err(ServeError::System)?);

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use funicorn_http::Limits;
-use funicorn_net::{BindAddress, SupervisorConfig, WorkerConfig};
+use funicorn_net::{BindAddress, Deadlines, SupervisorConfig, WorkerConfig, WorkerLimits};
 use funicorn_wsgi::{ApplicationSpec, InterpreterConfig, WsgiConfig};
 use log::LevelFilter;
 
@@ -41,9 +40,11 @@ pub struct Config {
     pub root_path: String,
     /// Whether a hop-by-hop header of the application is an error.
     pub strict_headers: bool,
-    /// Bytes of the largest request body.
-    pub limit_request_body: u64,
-    /// Where large request bodies wait.
+    /// How much clients may send, and how much may wait.
+    pub limits: WorkerLimits,
+    /// How long clients may take.
+    pub deadlines: Deadlines,
+    /// Where large request bodies wait, and responses whose clients are slow.
     pub spool_dir: PathBuf,
     /// Where the access log goes, if anywhere.
     pub access_log: Option<AccessLogTarget>,
@@ -82,7 +83,8 @@ impl Config {
             argv: Vec::new(),
             root_path: String::new(),
             strict_headers: false,
-            limit_request_body: Limits::default().body,
+            limits: WorkerLimits::default(),
+            deadlines: Deadlines::default(),
             spool_dir: default_spool_dir(),
             access_log: None,
             log_level: LevelFilter::Info,
@@ -107,8 +109,9 @@ impl Config {
             argv,
             root_path: flags.root_path,
             strict_headers: flags.strict_headers,
-            limit_request_body: flags.limit_request_body,
-            spool_dir: flags.spool_dir.unwrap_or_else(default_spool_dir),
+            limits: flags.limits.to_limits(),
+            deadlines: flags.timeouts.to_deadlines(),
+            spool_dir: flags.limits.spool_dir.unwrap_or_else(default_spool_dir),
             access_log: flags.access_logfile,
             log_level: log_level(&flags.log_level),
             ..Self::new(flags.application)
@@ -130,7 +133,7 @@ impl Config {
         if is_memory(&self.spool_dir) {
             let dir = self.spool_dir.display();
             log::warn!(
-                "{dir} is in memory (tmpfs), so large request bodies will be too; set --spool-dir to a directory on a disk"
+                "{dir} is in memory (tmpfs), so large bodies that wait there will be too; set --spool-dir to a directory on a disk"
             );
         }
         Ok(())
@@ -147,7 +150,8 @@ impl Config {
     pub(crate) fn worker(&self) -> WorkerConfig {
         let mut config = WorkerConfig::default();
         config.threads = self.threads;
-        config.limits.body = self.limit_request_body;
+        config.limits.clone_from(&self.limits);
+        config.deadlines.clone_from(&self.deadlines);
         config.graceful_timeout = self.graceful_timeout;
         config.spool_dir.clone_from(&self.spool_dir);
         config
@@ -225,7 +229,7 @@ mod tests {
         assert_eq!(config.bind, ["127.0.0.1:8000".parse().unwrap()]);
         assert_eq!((config.workers, config.threads), (1, 1));
         assert_eq!(config.graceful_timeout, Duration::from_secs(30));
-        assert_eq!(config.limit_request_body, 100 << 20);
+        assert_eq!(config.limits.request.body, 100 << 20);
         assert_eq!(config.access_log, None);
         assert_eq!(config.argv, ["/bin/funicorn", "app"]);
     }
@@ -240,7 +244,7 @@ mod tests {
         assert_eq!(config.bind, ["[::1]:80".parse().unwrap(), "unix:/x".parse().unwrap()]);
         assert_eq!((config.workers, config.threads), (3, 4));
         assert_eq!(config.pythonpath, ["a", "b", "c"].map(PathBuf::from));
-        assert_eq!(config.limit_request_body, 2 << 30);
+        assert_eq!(config.limits.request.body, 2 << 30);
         assert_eq!(config.access_log, Some(AccessLogTarget::Stdout));
         assert_eq!(config.log_level, LevelFilter::Warn);
         assert_eq!(config.root_path, "/p");

@@ -10,7 +10,8 @@ use clap::{ArgAction, Parser};
 use funicorn_net::BindAddress;
 use funicorn_wsgi::ApplicationSpec;
 
-use crate::{AccessLogTarget, size, version};
+use crate::limit_flags::{LimitFlags, TimeoutFlags};
+use crate::{AccessLogTarget, version};
 
 /// Serve a WSGI application over HTTP.
 #[derive(Clone, Debug, Parser)]
@@ -78,15 +79,11 @@ pub struct Flags {
     #[arg(long, help_heading = "Application")]
     pub strict_headers: bool,
 
-    /// The largest request body, in bytes or with K, M, G or T; 0 is no limit. A larger one gets 413.
-    #[arg(long, value_name = "SIZE", default_value = "100M", help_heading = "Limits")]
-    #[arg(value_parser = size::parse_limit)]
-    pub limit_request_body: u64,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
 
-    /// Where large request bodies wait, as unlinked files. Best on a disk: /tmp is often memory. Default:
-    /// $TMPDIR, else /var/tmp.
-    #[arg(long, value_name = "DIR", help_heading = "Limits")]
-    pub spool_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) timeouts: TimeoutFlags,
 
     /// Log each request to this file (- is standard output), in gunicorn's default format.
     #[arg(long, value_name = "PATH", help_heading = "Logging")]
@@ -99,7 +96,7 @@ pub struct Flags {
     pub log_level: String,
 
     /// Print the versions of Funicorn, of Python and of the build.
-    #[arg(short = 'V', long, action = ArgAction::Version)]
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = None::<String>)]
     version: Option<bool>,
 }
 
@@ -121,7 +118,7 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds: Option<f64> = text.parse().ok().filter(|_| plain);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -19,6 +19,7 @@ mod config;
 mod exit;
 mod flags;
 mod funicorn;
+mod limit_flags;
 pub mod logging;
 mod size;
 pub mod version;

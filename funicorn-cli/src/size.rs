@@ -1,11 +1,17 @@
 //! How many bytes is `100M`? Sizes as an operator types them.
 
+/// As [`parse`], but `0` is no limit, as in gunicorn, nginx and Apache httpd: `u64::MAX`.
+pub(crate) fn parse_limit(text: &str) -> Result<u64, String> {
+    let bytes = parse(text)?;
+    Ok(if bytes == 0 { u64::MAX } else { bytes })
+}
+
 /// Reads a number of bytes with an optional `K`, `M`, `G` or `T` (powers of 1024, in either case, `B` or `iB` may
-/// follow). `0` is no limit, as in nginx and Apache httpd: `u64::MAX`.
+/// follow).
 ///
 /// # Errors
 /// A sentence for whoever typed it.
-pub(crate) fn parse_limit(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let shift = match unit.to_ascii_lowercase().as_str() {
@@ -17,8 +23,7 @@ pub(crate) fn parse_limit(text: &str) -> Result<u64, String> {
         _ => return Err("write a number of bytes, or one with K, M, G or T, for example 100M".to_owned()),
     };
     let number: u64 = number.parse().map_err(|_| "write a number of bytes, for example 100M".to_owned())?;
-    let bytes = number.checked_mul(1 << shift).ok_or("this is more than can be counted; 0 means no limit")?;
-    Ok(if bytes == 0 { u64::MAX } else { bytes })
+    number.checked_mul(1 << shift).ok_or_else(|| "this is more than can be counted".to_owned())
 }
 
 #[cfg(test)]
@@ -39,6 +44,7 @@ mod tests {
         ] {
             assert_eq!(parse_limit(text), Ok(bytes), "{text}");
         }
+        assert_eq!(parse("0"), Ok(0));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! How do new connections come in? Through the listeners in the poller, unless accepting has to pause.
 //!
 //! When descriptors, memory or places are used up, a listener stays readable and a loop that waits for it would spin. So the
-//! listeners leave the poller; clients wait in the kernel's queue until the next sweep.
+//! listeners leave the poller; clients wait in the kernel's queue until a connection closes, or the next sweep.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use funicorn_http::ConnectionInfo;
 use rustix::io::Errno;
@@ -12,17 +13,30 @@ use rustix::io::Errno;
 use crate::listener::Listener;
 use crate::poller::Poller;
 
+/// A server at its limit pauses at every other connection, but need not say so each time.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+
+/// What accepting led to.
+pub(crate) enum Accepted {
+    Connection(OwnedFd, ConnectionInfo),
+    /// Nobody has come.
+    Nobody,
+    /// Somebody has come, but there is no descriptor or memory for the connection.
+    Shortage(io::Error),
+}
+
 /// The listeners of a worker.
 pub(crate) struct Acceptor {
     listeners: Vec<Listener>,
     /// Whether they are in the poller.
     accepting: bool,
+    warned_at: Option<Instant>,
 }
 
 impl Acceptor {
     /// Listeners that are not in the poller yet.
     pub(crate) fn new(listeners: Vec<Listener>) -> Self {
-        Self { listeners, accepting: false }
+        Self { listeners, accepting: false, warned_at: None }
     }
 
     /// How many listeners there are.
@@ -35,17 +49,16 @@ impl Acceptor {
         !self.accepting && !self.listeners.is_empty()
     }
 
-    /// Takes one connection; `None` when there is none now, or no descriptor for it.
-    pub(crate) fn accept(&mut self, index: usize, poller: &Poller) -> Option<(OwnedFd, ConnectionInfo)> {
+    /// Takes one connection from the listener at `index`.
+    pub(crate) fn accept(&self, index: usize) -> Accepted {
+        let Some(listener) = self.listeners.get(index) else { return Accepted::Nobody };
         loop {
-            let listener = self.listeners.get(index)?;
             match listener.accept() {
-                Ok((fd, peer)) => return Some((fd, ConnectionInfo::new(peer, listener.local().clone()))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) if is_shortage(&error) => {
-                    self.pause(poller, &error.to_string());
-                    return None;
+                Ok((fd, peer)) => {
+                    return Accepted::Connection(fd, ConnectionInfo::new(peer, listener.local().clone()));
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Nobody,
+                Err(error) if is_shortage(&error) => return Accepted::Shortage(error),
                 // This client has gone before we came; there may be another.
                 Err(error) => log::debug!("a connection could not be accepted: {error}"),
             }
@@ -54,19 +67,24 @@ impl Acceptor {
 
     /// Takes the listeners out of the poller.
     pub(crate) fn pause(&mut self, poller: &Poller, why: &str) {
-        if self.accepting {
-            log::warn!("accepting pauses: {why}");
-            self.leave(poller);
+        if !self.accepting {
+            return;
         }
+        if self.warned_at.is_none_or(|at| at.elapsed() >= BETWEEN_WARNINGS) {
+            self.warned_at = Some(Instant::now());
+            log::warn!("accepting pauses: {why}");
+        }
+        self.leave(poller);
     }
 
     /// Puts the listeners into the poller.
-    pub(crate) fn resume(&mut self, poller: &Poller) -> io::Result<()> {
+    pub(crate) fn resume(&mut self, poller: &Poller) {
         for (index, listener) in self.listeners.iter().enumerate() {
-            poller.add_listener_exclusive(listener.as_fd(), index as u32)?;
+            if let Err(error) = poller.add_listener_exclusive(listener.as_fd(), index as u32) {
+                log::error!("a listener could not be added to the poller: {error}");
+            }
         }
         self.accepting = true;
-        Ok(())
     }
 
     /// Closes the listeners.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use funicorn_http::ConnectionInfo;
 
-use crate::outbox::{Block, Broken, Flush, Outbox};
+use crate::outbox::{Block, Broken, Flush, Outbox, SpooledRange};
 use crate::poller::Seat;
 use crate::transport::Transport;
 
@@ -32,6 +32,11 @@ impl Connection {
     /// See [`Outbox::write_block`].
     pub(crate) fn write_block(&self, block: Block<'_>) -> Result<usize, Broken> {
         self.outbox.write_block(&self.transport, block)
+    }
+
+    /// See [`Outbox::append_spooled`].
+    pub(crate) fn append_spooled(&self, range: SpooledRange) -> Result<usize, Broken> {
+        self.outbox.append_spooled(&self.transport, range)
     }
 
     /// See [`Outbox::flush`].

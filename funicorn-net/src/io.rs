@@ -4,17 +4,18 @@
 //! thread to thread (see [`rights`](crate::rights)) and is used by one at a time, so that nothing in it is locked.
 
 use std::collections::VecDeque;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use funicorn_http::ConnectionInfo;
-use slab::Slab;
+use funicorn_http::{ConnectionInfo, Refusal};
 
-use crate::acceptor::Acceptor;
+use crate::acceptor::{Accepted, Acceptor};
 use crate::connection::Connection;
 use crate::control::{Control, Order};
 use crate::listener::Listener;
 use crate::peer::{Call, Intent, Peer, Turn};
+use crate::peers::Peers;
 use crate::poller::{Batch, Event, Seat, Token};
 use crate::shared::{After, Completion, Shared, Stage};
 use crate::transport::Transport;
@@ -55,8 +56,7 @@ pub(crate) enum Step {
 
 /// See the module.
 pub(crate) struct Io {
-    peers: Slab<Peer>,
-    generation: u32,
+    peers: Peers,
     ready: VecDeque<Seat>,
     completions: Vec<Completion>,
     batch: Batch,
@@ -79,8 +79,7 @@ impl Io {
         }
         let now = Instant::now();
         let mut io = Self {
-            peers: Slab::new(),
-            generation: 0,
+            peers: Peers::default(),
             ready: VecDeque::new(),
             completions: Vec::new(),
             batch: Batch::default(),
@@ -92,7 +91,7 @@ impl Io {
             next_sweep: now + SWEEP,
             stop_at: None,
         };
-        io.acceptor.resume(&shared.poller)?;
+        io.acceptor.resume(&shared.poller);
         Ok(io)
     }
 
@@ -190,7 +189,7 @@ impl Io {
     }
 
     fn note(&mut self, seat: Seat, event: &Event) {
-        let Some(peer) = find(&mut self.peers, seat) else { return };
+        let Some(peer) = self.peers.find(seat) else { return };
         if peer.note(event) {
             queue(peer, &mut self.ready, seat);
         }
@@ -198,7 +197,7 @@ impl Io {
 
     /// Gives a ready connection its turn.
     fn serve(&mut self, seat: Seat, shared: &Arc<Shared>) -> Option<Call> {
-        let peer = find(&mut self.peers, seat)?;
+        let peer = self.peers.find(seat)?;
         peer.queued = false;
         let intent = peer.on_ready(&mut Turn { shared, buf: &mut self.buf, now: self.now });
         self.act(seat, intent, shared)
@@ -208,15 +207,14 @@ impl Io {
         match intent {
             Intent::Wait => {
                 // Once the worker is stopping, whoever has nothing in flight is let go.
-                if shared.stage() > Stage::Serving
-                    && find(&mut self.peers, seat).is_some_and(|peer| peer.is_idle())
+                if shared.stage() > Stage::Serving && self.peers.find(seat).is_some_and(|peer| peer.is_idle())
                 {
                     self.close(seat, shared);
                 }
                 None
             }
             Intent::Again => {
-                if let Some(peer) = find(&mut self.peers, seat) {
+                if let Some(peer) = self.peers.find(seat) {
                     queue(peer, &mut self.ready, seat);
                 }
                 None
@@ -243,20 +241,23 @@ impl Io {
 
     /// As [`close`](Self::close), but with a reset for an end, which a shutdown would spoil.
     fn reset(&mut self, seat: Seat, shared: &Shared) {
-        if let Some(connection) = self.unseat(seat, shared) {
-            connection.transport.reset_on_close();
+        let Some(connection) = self.unseat(seat, shared) else { return };
+        connection.transport.reset_on_close();
+        if Arc::strong_count(&connection) > 1 {
+            connection.transport.reset();
         }
     }
 
     /// Takes a connection out of the loop. Nothing that is pending on it will leave.
     fn unseat(&mut self, seat: Seat, shared: &Shared) -> Option<Arc<Connection>> {
-        find(&mut self.peers, seat)?;
-        let peer = self.peers.remove(seat.index as usize);
-        let connection = peer.connection;
-        if let Err(error) = shared.poller.remove(std::os::fd::AsFd::as_fd(&connection.transport)) {
+        let connection = self.peers.remove(seat)?;
+        if let Err(error) = shared.poller.remove(connection.transport.as_fd()) {
             log::error!("a connection could not be taken out of the poller: {error}");
         }
         connection.outbox.break_off();
+        if self.acceptor.is_paused() {
+            self.acceptor.resume(&shared.poller);
+        }
         Some(connection)
     }
 
@@ -265,7 +266,7 @@ impl Io {
             shared.take_completions(&mut self.completions);
         }
         while let Some(Completion { seat, after }) = self.completions.pop() {
-            let Some(peer) = find(&mut self.peers, seat) else { continue };
+            let Some(peer) = self.peers.find(seat) else { continue };
             let after = if shared.stage() == Stage::Ending { After::Reset } else { after };
             let intent = peer.on_completion(after, &mut Turn { shared, buf: &mut self.buf, now: self.now });
             self.act(seat, intent, shared);
@@ -274,40 +275,53 @@ impl Io {
 
     fn accept(&mut self, index: usize, most: usize, shared: &Arc<Shared>) {
         for _ in 0..most {
-            if self.peers.len() >= shared.config.connections {
+            if self.peers.len() >= shared.config.limits.connections && !self.make_room(shared) {
                 return self.acceptor.pause(&shared.poller, "all places for connections are taken");
             }
-            let Some((fd, info)) = self.acceptor.accept(index, &shared.poller) else { return };
-            self.seat(Transport::plain(fd), info, shared);
+            match self.acceptor.accept(index) {
+                Accepted::Connection(fd, info) => self.seat(Transport::plain(fd), info, shared),
+                Accepted::Nobody => return,
+                Accepted::Shortage(error) => {
+                    if !self.make_room(shared) {
+                        return self.acceptor.pause(&shared.poller, &error.to_string());
+                    }
+                }
+            }
         }
     }
 
+    /// Closes connections that are not in use. Returns whether there were any.
+    fn make_room(&mut self, shared: &Shared) -> bool {
+        let seats = self.peers.dispensable(ACCEPTS, self.now);
+        seats.iter().for_each(|&seat| self.close(seat, shared));
+        !seats.is_empty()
+    }
+
     fn seat(&mut self, transport: Transport, info: ConnectionInfo, shared: &Arc<Shared>) {
-        self.generation = (self.generation + 1) & 0x7fff_ffff;
-        let entry = self.peers.vacant_entry();
-        let seat = Seat { index: entry.key() as u32, generation: self.generation };
-        let connection = Arc::new(Connection::new(transport, info, seat));
-        if let Err(error) = shared.poller.add(std::os::fd::AsFd::as_fd(&connection.transport), seat) {
+        let seated = self.peers.seat(|seat| {
+            let connection = Arc::new(Connection::new(transport, info, seat));
+            shared.poller.add(connection.transport.as_fd(), seat)?;
+            Ok::<_, std::io::Error>(Peer::new(connection, self.now, shared))
+        });
+        if let Err(error) = seated {
             log::error!("a connection could not be added to the poller: {error}");
-            return;
         }
-        entry.insert(Peer::new(connection, self.now, shared));
     }
 
     /// Looks at every connection's clock.
     fn sweep(&mut self, shared: &Arc<Shared>) {
         self.next_sweep = self.now + SWEEP;
-        let seats: Vec<Seat> = self.peers.iter().map(|(_, peer)| peer.connection.seat).collect();
-        for seat in seats {
-            let Some(peer) = find(&mut self.peers, seat) else { continue };
+        for seat in self.peers.seats() {
+            let Some(peer) = self.peers.find(seat) else { continue };
             let intent = peer.sweep(&mut Turn { shared, buf: &mut self.buf, now: self.now });
             self.act(seat, intent, shared);
         }
-        if self.acceptor.is_paused()
-            && self.peers.len() < shared.config.connections
-            && let Err(error) = self.acceptor.resume(&shared.poller)
-        {
-            log::error!("a listener could not be added to the poller: {error}");
+        if let Some(before) = self.now.checked_sub(shared.config.deadlines.queue) {
+            let late = shared.rights.shed(shared.config.limits.queue, before);
+            late.into_iter().for_each(|call| call.turn_away(Refusal::Overloaded));
+        }
+        if self.acceptor.is_paused() {
+            self.acceptor.resume(&shared.poller);
         }
     }
 
@@ -330,7 +344,7 @@ impl Io {
         self.stop_listening(shared);
         shared.set_stage(Stage::Draining);
         // A request may have arrived that nobody has read yet: each gets one more turn before it is let go.
-        for (_, peer) in &mut self.peers {
+        for peer in self.peers.iter_mut() {
             if peer.is_idle() {
                 peer.look_again();
                 let seat = peer.connection.seat;
@@ -350,7 +364,7 @@ impl Io {
     fn stop_listening(&mut self, shared: &Arc<Shared>) {
         if !self.acceptor.is_paused() {
             for index in 0..self.acceptor.len() {
-                self.accept(index, shared.config.connections, shared);
+                self.accept(index, shared.config.limits.connections, shared);
             }
         }
         self.acceptor.close(&shared.poller);
@@ -363,17 +377,11 @@ impl Io {
     /// Cuts what is left when the worker stops.
     fn drop_all(&mut self, shared: &Shared) {
         shared.set_stage(Stage::Ending);
-        let seats: Vec<_> =
-            self.peers.iter().map(|(_, peer)| (peer.connection.seat, peer.is_idle())).collect();
+        let seats: Vec<_> = self.peers.iter().map(|peer| (peer.connection.seat, peer.is_idle())).collect();
         for (seat, idle) in seats {
             if idle { self.close(seat, shared) } else { self.reset(seat, shared) }
         }
     }
-}
-
-/// The peer in `seat`, if it is still the one that was meant.
-fn find(peers: &mut Slab<Peer>, seat: Seat) -> Option<&mut Peer> {
-    peers.get_mut(seat.index as usize).filter(|peer| peer.connection.seat == seat)
 }
 
 fn queue(peer: &mut Peer, ready: &mut VecDeque<Seat>, seat: Seat) {

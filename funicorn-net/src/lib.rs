@@ -4,7 +4,7 @@
 //!
 //! 1. [`BindAddress`], [`Listener`]: where connections come from.
 //! 2. [`Supervisor`]: the process that forks workers, replaces the dead and ends last. [`Lifecycle`] is told about it.
-//! 3. [`Worker`]: one server in one process. [`WorkerConfig`] and [`Deadlines`] bound its memory and its time.
+//! 3. [`Worker`]: one server in one process. [`WorkerLimits`] and [`Deadlines`] bound its memory and its time.
 //! 4. [`Control`]: what tells a worker to stop: [`Signals`], its supervisor, or a [`StopHandle`].
 //! 5. [`Observer`]: who is told about each exchange.
 //!
@@ -38,16 +38,20 @@
 
 mod acceptor;
 mod address;
+mod budget;
 mod config;
 mod connection;
 mod control;
+mod descriptors;
 pub mod fork_guard;
 mod io;
 mod lifecycle;
 mod listener;
 mod observer;
 mod outbox;
+mod overflow;
 mod peer;
+mod peers;
 mod poller;
 mod rights;
 mod shared;
@@ -59,8 +63,9 @@ mod transport;
 mod worker;
 
 pub use address::{BindAddress, ParseAddressError};
-pub use config::{Deadlines, WorkerConfig};
+pub use config::{Deadlines, WorkerConfig, WorkerLimits};
 pub use control::{Control, Order, ReadyNotice, StopHandle};
+pub use descriptors::raise_descriptor_limit;
 pub use lifecycle::Lifecycle;
 pub use listener::{BACKLOG, BindError, Listener};
 pub use observer::{Exchange, Observer};

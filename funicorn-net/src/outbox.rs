@@ -7,21 +7,19 @@
 //!
 //! Small blocks of a stream can be *gathered*: kept without a write, for whoever has undertaken to flush them soon.
 
+mod piece;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use funicorn_http::FileRange;
 
 use crate::transport::Transport;
-
-/// Pieces of one vectored write.
-const PIECES: usize = 16;
-
-/// Bytes of a file that one `sendfile` is asked for.
-const FILE_STEP: u64 = 1024 * 1024;
+pub(crate) use piece::SpooledRange;
+use piece::{Piece, write_pieces};
 
 /// The peer will get nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +52,8 @@ struct State {
     gathered: BytesMut,
     /// Bytes in memory in both, also while a writer has taken them.
     memory: usize,
+    /// Bytes in spool files, likewise.
+    spooled: u64,
     /// The socket has refused more: an event will tell when it takes some.
     full: bool,
     /// Somebody writes with the lock released.
@@ -63,12 +63,6 @@ struct State {
     broken: bool,
     /// When output last left, or first had to wait.
     progress_at: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum Piece {
-    Memory(Bytes),
-    File(FileRange),
 }
 
 /// One block with what goes before and after it.
@@ -224,6 +218,25 @@ impl Outbox {
         if self.flush(transport, budget) == Flush::Broken { Err(Broken) } else { Ok(()) }
     }
 
+    /// Appends what has been written to a spool file. Returns how many bytes are kept in memory now.
+    pub(crate) fn append_spooled(&self, transport: &Transport, range: SpooledRange) -> Result<usize, Broken> {
+        let mut state = self.lock();
+        if state.broken {
+            return Err(Broken);
+        }
+        state.queue_gathered();
+        state.progress_at.get_or_insert_with(Instant::now);
+        state.spooled += range.len;
+        match state.pieces.back_mut() {
+            Some(Piece::Spooled(last)) if last.is_followed_by(&range) => last.len += range.len,
+            _ => state.pieces.push_back(Piece::Spooled(range)),
+        }
+        let (full, memory) = (state.full, state.memory);
+        drop(state);
+        // As in `append`.
+        if full { Ok(memory) } else { self.flush_all(transport) }
+    }
+
     /// Writes until nothing is left, the socket is full, or about `budget` bytes have gone.
     pub(crate) fn flush(&self, transport: &Transport, budget: usize) -> Flush {
         let mut spent = 0;
@@ -256,9 +269,10 @@ impl Outbox {
             state.put_back(pieces);
             match result {
                 Ok(sent) => {
-                    spent += sent.memory + sent.file;
+                    spent += sent.total();
                     // If it was broken off meanwhile, nothing counts any more.
                     state.memory = state.memory.saturating_sub(sent.memory);
+                    state.spooled = state.spooled.saturating_sub(sent.spooled as u64);
                     state.progress_at = Some(Instant::now());
                     self.progress.notify_all();
                 }
@@ -287,10 +301,10 @@ impl Outbox {
         if state.pieces.is_empty() { None } else { state.progress_at }
     }
 
-    /// Waits until at most `memory` bytes are kept. The flusher is another thread.
+    /// Waits until at most `memory` bytes are kept in memory and none in spool files. The flusher is another thread.
     pub(crate) fn wait_for_room(&self, memory: usize) -> Result<(), Broken> {
         let mut state = self.lock();
-        while !state.broken && state.memory > memory {
+        while !state.broken && (state.memory > memory || state.spooled > 0) {
             state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.broken { Err(Broken) } else { Ok(()) }
@@ -304,6 +318,7 @@ impl Outbox {
     fn break_state(&self, mut state: MutexGuard<'_, State>) {
         state.broken = true;
         state.memory = 0;
+        state.spooled = 0;
         state.gathered = BytesMut::new();
         let pieces = std::mem::take(&mut state.pieces);
         drop(state);
@@ -334,57 +349,6 @@ impl State {
         pieces.append(&mut self.pieces);
         self.pieces = pieces;
     }
-}
-
-/// What one write sent, by where it came from.
-struct Sent {
-    memory: usize,
-    file: usize,
-}
-
-/// Writes the first pieces, as many as go into one system call, and removes what was sent.
-fn write_pieces(transport: &Transport, pieces: &mut VecDeque<Piece>) -> io::Result<Sent> {
-    if let Some(Piece::File(range)) = pieces.front_mut() {
-        let file = write_file_step(transport, range)?;
-        if range.len == 0 {
-            pieces.pop_front();
-        }
-        return Ok(Sent { memory: 0, file });
-    }
-    let mut slices = [IoSlice::new(&[]); PIECES];
-    let mut count = 0;
-    for (slot, piece) in slices.iter_mut().zip(pieces.iter()) {
-        let Piece::Memory(bytes) = piece else { break };
-        *slot = IoSlice::new(bytes);
-        count += 1;
-    }
-    let memory = transport.write_vectored(&slices[..count])?;
-    let mut left = memory;
-    while left > 0 {
-        let Some(Piece::Memory(bytes)) = pieces.front_mut() else { break };
-        let taken = left.min(bytes.len());
-        bytes.advance(taken);
-        left -= taken;
-        if bytes.is_empty() {
-            pieces.pop_front();
-        }
-    }
-    Ok(Sent { memory, file: 0 })
-}
-
-fn write_file_step(transport: &Transport, range: &mut FileRange) -> io::Result<usize> {
-    if range.len == 0 {
-        return Ok(0);
-    }
-    let step = range.len.min(FILE_STEP) as usize;
-    let sent = transport.send_file(&range.file, range.offset, step)?;
-    if sent == 0 {
-        log::warn!("a file became shorter while it was sent: the connection is cut");
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    range.offset += sent as u64;
-    range.len -= sent as u64;
-    Ok(sent)
 }
 
 #[cfg(test)]

@@ -13,13 +13,14 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use funicorn_http::{
     CONTINUE, Event, Refusal, Request, RequestHead, ResponseWriter, Session, encode_refusal,
 };
 
+use crate::config::Deadlines;
 use crate::connection::Connection;
 use crate::outbox::Flush;
 use crate::poller;
@@ -44,6 +45,17 @@ pub(crate) struct Turn<'a> {
 pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) response: ResponseWriter,
+    /// When the request was complete.
+    pub(crate) received_at: Instant,
+}
+
+impl Call {
+    /// Refuses the request in the application's place.
+    pub(crate) fn turn_away(self, refusal: Refusal) {
+        log::info!("refused a request from {}: {refusal}", self.request.connection.peer);
+        // If the peer has gone, its next event says so.
+        let _ = refusal.answer(self.response);
+    }
 }
 
 /// What a peer wants after its turn.
@@ -72,8 +84,12 @@ pub(crate) struct Peer {
     readable: bool,
     /// The peer has ended its sending side; there is an end to read behind the last bytes.
     ended: bool,
+    /// Since when a request is awaited, or was when the last one came.
+    receiving_since: Instant,
     /// When the current wait for input is over. Output has its own clock in the outbox.
     deadline: Option<Instant>,
+    /// When the current request must have been answered, if there is a limit.
+    answer_by: Option<Instant>,
     /// Whether it stands in the loop's ready list.
     pub(crate) queued: bool,
 }
@@ -102,6 +118,20 @@ enum Then {
 struct Arriving {
     head: RequestHead,
     body: BodyBuffer,
+    /// Since when the body may come, and how much of it has.
+    since: Instant,
+    received: u64,
+}
+
+impl Arriving {
+    /// When more of the body must have come: soon, and at the latest when what has come is too little for the time.
+    fn deadline(&self, now: Instant, deadlines: &Deadlines) -> Instant {
+        let next = now + deadlines.body;
+        match self.received.checked_div(deadlines.min_body_rate) {
+            Some(seconds) => next.min(self.since + deadlines.body + Duration::from_secs(seconds)),
+            None => next,
+        }
+    }
 }
 
 /// What the bytes at hand gave.
@@ -121,7 +151,9 @@ impl Peer {
             phase: Phase::Receiving,
             readable: false,
             ended: false,
+            receiving_since: turn_start,
             deadline: Some(turn_start + shared.config.deadlines.head),
+            answer_by: None,
             queued: false,
         }
     }
@@ -147,14 +179,19 @@ impl Peer {
         self.readable = true;
     }
 
-    /// Whether the application has its request.
-    pub(crate) fn is_calling(&self) -> bool {
-        self.phase == Phase::Calling
-    }
-
     /// Whether nothing of a request has arrived and no output is pending.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Receiving && self.session.is_between_requests() && self.input.is_empty()
+    }
+
+    /// Since when it is idle, if it is.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        self.is_idle().then_some(self.receiving_since)
+    }
+
+    /// Whether it is only there so that the peer can read why it was refused.
+    pub(crate) fn is_lingering(&self) -> bool {
+        matches!(self.phase, Phase::Lingering { .. })
     }
 
     /// Does what can be done now.
@@ -192,6 +229,7 @@ impl Peer {
             Then::NextRequest => {
                 self.session.next_request();
                 self.phase = Phase::Receiving;
+                self.receiving_since = turn.now;
                 self.deadline = Some(turn.now + turn.shared.config.deadlines.keep_alive);
                 if self.input.is_empty() && !self.readable { Intent::Wait } else { Intent::Again }
             }
@@ -289,29 +327,32 @@ impl Peer {
     }
 
     fn parse(&mut self, input: &mut &[u8], shared: &Arc<Shared>, now: Instant) -> Result<Parsed, Refusal> {
-        let (config, deadlines) = (&shared.config, &shared.config.deadlines);
+        let deadlines = &shared.config.deadlines;
         if self.session.is_between_requests() {
             self.deadline = Some(now + deadlines.head);
+            self.answer_by = deadlines.request.map(|time| now + time);
         }
         loop {
             match self.session.receive(input)? {
                 Event::Incomplete => return Ok(Parsed::NeedMore),
                 Event::Head(received) => {
+                    if shared.spool.is_full_for(received.length) {
+                        return Err(Refusal::Unavailable);
+                    }
                     if received.expects_continue && input.is_empty() {
                         // If the peer has gone, the next read says so.
                         let _ = self.connection.write(CONTINUE);
                     }
-                    self.deadline = Some(now + deadlines.body);
-                    self.arriving =
-                        Some(Arriving { head: received.head, body: BodyBuffer::new(received.length) });
+                    let body = BodyBuffer::new(received.length, &shared.spool);
+                    let arriving = Arriving { head: received.head, body, since: now, received: 0 };
+                    self.deadline = Some(arriving.deadline(now, deadlines));
+                    self.arriving = Some(arriving);
                 }
                 Event::Data(bytes) => {
-                    self.deadline = Some(now + deadlines.body);
                     if let Some(arriving) = &mut self.arriving {
-                        arriving
-                            .body
-                            .push(bytes, config.body_memory, &config.spool_dir)
-                            .map_err(unavailable)?;
+                        arriving.body.push(bytes, &shared.spool).map_err(unavailable)?;
+                        arriving.received += bytes.len() as u64;
+                        self.deadline = Some(arriving.deadline(now, deadlines));
                     }
                 }
                 Event::End => {
@@ -324,12 +365,14 @@ impl Peer {
     }
 
     fn complete(&self, arriving: Arriving, shared: &Arc<Shared>, now: Instant) -> Result<Call, Refusal> {
-        let body = arriving.body.complete().map_err(unavailable)?;
+        let (body, memory) = arriving.body.complete().map_err(unavailable)?;
         let info = Arc::clone(&self.connection.info);
-        let sink = Http1Sink::new(Arc::clone(shared), Arc::clone(&self.connection), &arriving.head, now);
+        let connection = Arc::clone(&self.connection);
+        let sink = Http1Sink::new(Arc::clone(shared), connection, &arriving.head, now, memory);
         Ok(Call {
             request: Request::new(arriving.head, body, info),
             response: ResponseWriter::new(Box::new(sink)),
+            received_at: now,
         })
     }
 
@@ -347,25 +390,34 @@ impl Peer {
 
     /// Looks at the clock: a peer that took too long is refused, cut or let go.
     pub(crate) fn sweep(&mut self, turn: &mut Turn<'_>) -> Intent {
-        let late = self.deadline.is_some_and(|deadline| deadline <= turn.now);
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= turn.now);
+        let (late, unanswered) = (passed(self.deadline), passed(self.answer_by));
         match self.phase {
             Phase::Receiving if late && (self.is_idle() || self.ended) => Intent::Close,
-            Phase::Receiving if late => self.refuse(Refusal::Timeout, turn),
+            Phase::Receiving if late || (unanswered && !self.is_idle()) => {
+                self.refuse(Refusal::Timeout, turn)
+            }
             Phase::Lingering { .. } if late => Intent::Close,
             Phase::Receiving | Phase::Lingering { .. } => Intent::Wait,
+            Phase::Calling | Phase::Flushing(Then::NextRequest | Then::Close) if unanswered => {
+                self.cut("its request was not answered in time")
+            }
             Phase::Calling | Phase::Flushing(_) => self.sweep_output(turn),
         }
     }
 
     fn sweep_output(&mut self, turn: &mut Turn<'_>) -> Intent {
         let write = turn.shared.config.deadlines.write;
-        let stalled = self.connection.outbox.stalled_since();
-        if stalled.is_none_or(|since| since + write > turn.now) {
-            return Intent::Wait;
+        match self.connection.outbox.stalled_since() {
+            Some(since) if since + write <= turn.now => self.cut("it took no output for too long"),
+            _ => Intent::Wait,
         }
-        log::info!("cut {}: it took no output for {} s", self.connection.info.peer, write.as_secs());
-        self.connection.outbox.break_off();
-        if self.is_calling() { Intent::Wait } else { self.on_completion(After::Reset, turn) }
+    }
+
+    /// Cuts the connection, whoever is still answering.
+    fn cut(&self, why: &str) -> Intent {
+        log::info!("cut {}: {why}", self.connection.info.peer);
+        Intent::Reset
     }
 }
 

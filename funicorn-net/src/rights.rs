@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::io::Io;
 use crate::peer::Call;
@@ -219,6 +219,19 @@ impl Rights {
         if state.idle > 0 {
             self.duty.notify_one();
         }
+    }
+
+    /// Takes the requests off the queue that wait behind `most` others and were complete `before` then.
+    pub(crate) fn shed(&self, most: usize, before: Instant) -> VecDeque<Box<Call>> {
+        let mut state = self.lock();
+        if state.calls.len() <= most {
+            return VecDeque::new();
+        }
+        let behind = state.calls.split_off(most);
+        let (late, rest): (VecDeque<_>, VecDeque<_>) =
+            behind.into_iter().partition(|call| call.received_at <= before);
+        state.calls.extend(rest);
+        late
     }
 
     /// The calling thread is about to wait within a call: the role must not wait with it.

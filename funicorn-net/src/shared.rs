@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::observer::Observer;
 use crate::poller::{Poller, Seat};
 use crate::rights::Rights;
+use crate::spool::Spool;
 
 /// How the worker stands towards new work. Only ever grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) config: WorkerConfig,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) spool: Spool,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) poller: Poller,
     pub(crate) rights: Rights,
@@ -70,7 +72,8 @@ impl Shared {
     ) -> Self {
         Self {
             service,
-            limits: Arc::new(config.limits.clone()),
+            limits: Arc::new(config.limits.request.clone()),
+            spool: Spool::new(config.spool_dir.clone(), &config.limits),
             config,
             observer,
             poller,

@@ -13,10 +13,12 @@ use funicorn_http::{
     ResponseSink, SendError,
 };
 
+use crate::budget::Share;
 use crate::connection::Connection;
 use crate::fork_guard;
 use crate::observer::Exchange;
 use crate::outbox::{Block, Broken, Flush};
+use crate::overflow::Overflow;
 use crate::shared::{After, Completion, Shared, Stage};
 
 /// Up to this size a block is copied behind what goes before it: cheaper than a second buffer for the kernel.
@@ -38,11 +40,14 @@ pub(crate) struct Http1Sink {
     front: Vec<u8>,
     /// What the outbox kept in memory after the last write.
     kept: usize,
+    overflow: Overflow,
     status: u16,
     body_sent: u64,
     /// The request's head, kept for the observer when there is one.
     request: Option<RequestHead>,
     received_at: Instant,
+    /// The memory that the request's body takes until the response has ended.
+    _body: Option<Share>,
 }
 
 /// How far a response has come.
@@ -56,12 +61,13 @@ enum Progress {
 }
 
 impl Http1Sink {
-    /// The sink for one request that was received on `connection` at `received_at`.
+    /// The sink for one request that was received on `connection` at `received_at`, and whose body takes `body` of the memory.
     pub(crate) fn new(
         shared: Arc<Shared>,
         connection: Arc<Connection>,
         request: &RequestHead,
         received_at: Instant,
+        body: Option<Share>,
     ) -> Self {
         let observed = shared.observer.is_some().then(|| request.clone());
         Self {
@@ -71,10 +77,12 @@ impl Http1Sink {
             progress: Progress::Waiting,
             front: Vec::new(),
             kept: 0,
+            overflow: Overflow::default(),
             status: 0,
             body_sent: 0,
             request: observed,
             received_at,
+            _body: body,
         }
     }
 
@@ -87,7 +95,7 @@ impl Http1Sink {
             }
             Progress::Body => Ok(()),
             Progress::Head(head, length) => {
-                if self.shared.stage() > Stage::Serving {
+                if self.shared.stage() > Stage::Serving || self.shared.config.deadlines.keep_alive.is_zero() {
                     self.encoder.close_after();
                 }
                 self.front.reserve(head.lines().len() + 256);
@@ -158,15 +166,42 @@ impl Http1Sink {
         if self.shared.stage() == Stage::Ending { SendError::Stopping } else { SendError::Gone }
     }
 
-    /// If too much is kept, waits until the client has taken enough; somebody else flushes meanwhile. It is the next
-    /// block that waits, so that a response of one block, however large, never does.
-    fn wait_for_room(&self) -> Result<(), SendError> {
-        if self.kept <= self.shared.config.response_memory {
-            return Ok(());
+    /// Whether so much is kept for a slow client that the next block must not go to memory too. It is the next block, so that
+    /// a response of one block, however large, is neither copied nor kept waiting.
+    fn is_behind(&self) -> bool {
+        self.kept > self.shared.config.limits.response_memory
+    }
+
+    /// Keeps the front and `body` in a file. Without room for them there it waits instead, until the client has taken
+    /// what is kept. Returns whether they were kept.
+    fn spill(&mut self, body: &[u8], back: &[u8]) -> Result<bool, SendError> {
+        let Self { shared, connection, overflow, front, .. } = self;
+        let mut kept = Ok(None);
+        shared.blocking(|| {
+            let limit = shared.config.limits.response_spool;
+            kept = overflow
+                .append(&[front, body, back], limit, &shared.spool)
+                .map(|range| range.map(|range| connection.append_spooled(range)));
+        });
+        match kept {
+            Ok(Some(kept)) => {
+                front.clear();
+                self.kept = kept.map_err(|broken| self.broken(broken))?;
+                return Ok(true);
+            }
+            Ok(None) => {}
+            Err(error) => log::warn!("a response waits for its client, since it cannot be spooled: {error}"),
         }
+        self.wait_for_room()?;
+        self.overflow.begin_anew();
+        Ok(false)
+    }
+
+    /// Waits until the client has taken enough; somebody else flushes meanwhile.
+    fn wait_for_room(&self) -> Result<(), SendError> {
         self.shared.rights.promote_now();
         let mut result = Ok(());
-        let mark = self.shared.config.response_memory / 2;
+        let mark = self.shared.config.limits.response_memory / 2;
         self.shared.blocking(|| result = self.connection.outbox.wait_for_room(mark));
         result.map_err(|broken| self.broken(broken))
     }
@@ -217,12 +252,13 @@ impl ResponseSink for Http1Sink {
         if block.is_empty() {
             return Ok(());
         }
-        self.wait_for_room()?;
         self.encode_head()?;
         let frame = self.encoder.block(block.len() as u64);
         self.front.extend_from_slice(frame.prefix());
         let take = frame.take as usize;
-        if take <= COPIED && self.encoder.room() != Some(0) && self.shared.rights.is_lent() {
+        if self.is_behind() && self.spill(&block[..take], frame.suffix)? {
+            // It leaves as the client reads.
+        } else if take <= COPIED && self.encoder.room() != Some(0) && self.shared.rights.is_lent() {
             self.gather(&block[..take], frame.suffix)?;
         } else {
             self.write(&block[..take], &mut |taken| rest(taken).slice(..take - taken), frame.suffix)?;
@@ -236,7 +272,9 @@ impl ResponseSink for Http1Sink {
         if range.len == 0 {
             return Ok(());
         }
-        self.wait_for_room()?;
+        if self.is_behind() {
+            self.wait_for_room()?;
+        }
         self.encode_head()?;
         let frame = self.encoder.block(range.len);
         self.front.extend_from_slice(frame.prefix());

@@ -71,6 +71,14 @@ impl Transport {
         let _ = shutdown(self.fd(), Shutdown::Both);
     }
 
+    /// Ends the connection at once with a reset, although others still hold it: their next use of it fails.
+    pub(crate) fn reset(&self) {
+        // A TCP socket that is connected to nothing resets what it was connected to (tcp(7): `AF_UNSPEC`); others just end.
+        if rustix::net::connect_unspec(self.fd()).is_err() {
+            self.shutdown_both();
+        }
+    }
+
     /// Lets the close of the descriptor send a reset, so that the peer sees a failure where an end would look like success.
     pub(crate) fn reset_on_close(&self) {
         // On a Unix socket there is no reset; there the end has to do.

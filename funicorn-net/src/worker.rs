@@ -12,6 +12,7 @@ use funicorn_http::Service;
 
 use crate::config::WorkerConfig;
 use crate::control::Control;
+use crate::descriptors::affordable_connections;
 use crate::fork_guard;
 use crate::io::{Holder, Io, LAST_GRACE, Step};
 use crate::listener::Listener;
@@ -36,11 +37,12 @@ impl Worker {
     pub fn new(
         listeners: Vec<Listener>,
         service: Arc<dyn Service>,
-        config: WorkerConfig,
+        mut config: WorkerConfig,
         control: Control,
         observer: Option<Arc<dyn Observer>>,
     ) -> io::Result<Self> {
         fork_guard::arm();
+        config.limits.connections = affordable_connections(config.limits.connections);
         let shared = Arc::new(Shared::new(service, config, observer, Poller::new()?));
         let io = Io::new(listeners, control, &shared)?;
         shared.rights.offer(Box::new(io));
@@ -189,7 +191,7 @@ fn run_queued(call: Call, shared: &Shared) {
 /// Calls the service. Its panic costs one response and nothing else.
 fn run(call: Call, shared: &Shared) {
     shared.counted(|| {
-        let Call { request, response } = call;
+        let Call { request, response, .. } = call;
         if std::panic::catch_unwind(AssertUnwindSafe(|| shared.service.call(request, response))).is_err() {
             log::error!("the service panicked; its response was given up");
         }

@@ -47,7 +47,7 @@ fn io() -> Box<Io> {
 fn call(target: &str) -> Box<Call> {
     let nowhere = ConnectionInfo::new(Address::Unix(None), Address::Unix(None));
     let request = Request::new(RequestHead::builder("GET", target).build(), Body::empty(), Arc::new(nowhere));
-    Box::new(Call { request, response: ResponseWriter::new(Box::new(Nothing)) })
+    Box::new(Call { request, response: ResponseWriter::new(Box::new(Nothing)), received_at: Instant::now() })
 }
 
 fn is_lent_and_calls_are_quick(rights: &Rights) -> bool {

@@ -1,83 +1,14 @@
-//! A worker serves a Rust service over real sockets: no Python, no command.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+//! Requests, responses, streams and stops.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, sync_channel};
 
-use funicorn_http::{Address, BodyLength, Request, ResponseHead, ResponseWriter, Service};
-use funicorn_net::{BACKLOG, BindAddress, Control, Listener, Order, StopHandle, Worker, WorkerConfig};
+use funicorn_http::{BodyLength, Request, ResponseHead, ResponseWriter, Service};
+use funicorn_net::Order;
 
-/// Runs a worker in a thread, and stops it at the end of the test.
-struct Running {
-    addr: SocketAddr,
-    stop: StopHandle,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    fn new(service: impl Service + 'static, configure: impl FnOnce(&mut WorkerConfig)) -> Self {
-        let address: BindAddress = "127.0.0.1:0".parse().unwrap();
-        let listeners = Listener::bind(&address, BACKLOG).unwrap();
-        let Address::Tcp(addr) = listeners[0].local().clone() else { panic!("a TCP listener") };
-        let mut config = WorkerConfig::default();
-        configure(&mut config);
-        let control = Control::new(None).unwrap();
-        let stop = control.handle();
-        let worker = Worker::new(listeners, Arc::new(service), config, control, None).unwrap();
-        let thread = std::thread::spawn(move || worker.run().unwrap());
-        Self { addr, stop, thread: Some(thread) }
-    }
-
-    fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.addr).unwrap()
-    }
-
-    /// Sends `bytes` on a new connection and reads to its end.
-    fn exchange(&self, bytes: &[u8]) -> String {
-        let mut stream = self.connect();
-        stream.write_all(bytes).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.stop(Order::StopGracefully);
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(ended.is_ok() || std::thread::panicking());
-        }
-    }
-}
-
-fn respond(response: ResponseWriter, body: &[u8]) {
-    let mut response = response;
-    let head = ResponseHead::new(200, b"OK").unwrap();
-    // The client may have gone; the tests that care look at the connection.
-    let _ = response
-        .start(head, BodyLength::Known(body.len() as u64))
-        .and_then(|()| response.send(body))
-        .and_then(|()| response.finish());
-}
-
-/// Answers with the path and the length of the body.
-struct Echo;
-
-impl Service for Echo {
-    fn call(&self, request: Request, response: ResponseWriter) {
-        let text = format!("{} {:?}\n", request.head.path().escape_ascii(), request.body.len());
-        respond(response, text.as_bytes());
-    }
-}
-
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
-}
+use crate::harness::{Echo, Running, body, gate};
 
 #[test]
 fn a_request_is_answered() {
@@ -104,7 +35,7 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn bodies_are_complete_in_memory_and_in_files() {
-    let server = Running::new(Echo, |config| config.body_memory = 1000);
+    let server = Running::new(Echo, |config| config.limits.body_buffer = 1000);
     for len in [1usize, 999, 1000, 1001, 3_000_000] {
         let mut sent =
             format!("POST /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n")
@@ -121,33 +52,6 @@ fn a_refusal_can_be_read_though_the_client_goes_on_sending() {
     sent.resize(1_000_000, b'x');
     let answer = server.exchange(&sent);
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-}
-
-/// Announces each call and waits in it until it is let go, then answers like [`Echo`].
-struct Gate {
-    entered: SyncSender<String>,
-    go: Mutex<Receiver<()>>,
-    large: Vec<u8>,
-}
-
-impl Service for Gate {
-    fn call(&self, request: Request, response: ResponseWriter) {
-        let path = request.head.path().escape_ascii().to_string();
-        if path == "/large" {
-            return respond(response, &self.large);
-        }
-        if path.starts_with("/wait") {
-            self.entered.send(path).unwrap();
-            self.go.lock().unwrap().recv().unwrap();
-        }
-        Echo.call(request, response);
-    }
-}
-
-fn gate() -> (Gate, Receiver<String>, SyncSender<()>) {
-    let (entered, has_entered) = sync_channel(100);
-    let (go, may_go) = sync_channel(100);
-    (Gate { entered, go: Mutex::new(may_go), large: vec![b'z'; 8_000_000] }, has_entered, go)
 }
 
 #[test]
@@ -228,7 +132,10 @@ impl Service for Flood {
 
 #[test]
 fn a_large_stream_is_held_back_by_its_reader_and_arrives_whole() {
-    let server = Running::new(Flood(1000), |config| config.response_memory = 300_000);
+    let server = Running::new(Flood(1000), |config| {
+        config.limits.response_memory = 300_000;
+        config.limits.response_spool = 0;
+    });
     let mut stream = server.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut bytes = Vec::new();

@@ -31,6 +31,10 @@ pub struct Flags {
     #[arg(value_name = "MODULE[:APP]", value_parser = parse::<ApplicationSpec>)]
     pub application: ApplicationSpec,
 
+    /// Print the versions of Funicorn, of Python and of the build.
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
+
     /// Where to listen.
     #[arg(help = "Where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. May be given several times")]
     #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", help_heading = "Serving")]
@@ -94,10 +98,6 @@ pub struct Flags {
     #[arg(long, value_name = "LEVEL", default_value = "info", ignore_case = true, help_heading = "Logging")]
     #[arg(value_parser = PossibleValuesParser::new(["error", "warning", "info", "debug"]), hide_possible_values = true)]
     pub log_level: String,
-
-    /// Print the versions of Funicorn, of Python and of the build.
-    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = None::<String>)]
-    version: Option<bool>,
 }
 
 const AFTER_HELP: &str = "\

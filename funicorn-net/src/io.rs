@@ -17,7 +17,7 @@ use crate::listener::Listener;
 use crate::peer::{Call, Intent, Peer, Turn};
 use crate::peers::Peers;
 use crate::poller::{Batch, Event, Seat, Token};
-use crate::shared::{After, Completion, Shared, Stage};
+use crate::shared::{Completion, Shared, Stage};
 use crate::transport::Transport;
 
 /// Connections accepted at one event; what is left is told again.
@@ -30,6 +30,9 @@ const CALLS_BETWEEN_POLLS: usize = 64;
 const QUEUED_BETWEEN_GLANCES: usize = 16;
 /// How often deadlines are looked at. Each may be passed by as much.
 const SWEEP: Duration = Duration::from_secs(1);
+/// What a call that is just ending may take when requests are not waited for: its response has left already, perhaps, and a cut
+/// would take it from the client.
+const JUST_ENDING: Duration = Duration::from_millis(100);
 /// How long threads in a call may take to come back when nothing is waited for any more.
 pub(crate) const LAST_GRACE: Duration = Duration::from_secs(1);
 
@@ -267,7 +270,7 @@ impl Io {
         }
         while let Some(Completion { seat, after }) = self.completions.pop() {
             let Some(peer) = self.peers.find(seat) else { continue };
-            let after = if shared.stage() == Stage::Ending { After::Reset } else { after };
+            let after = if shared.stage() == Stage::Ending { after.at_the_end() } else { after };
             let intent = peer.on_completion(after, &mut Turn { shared, buf: &mut self.buf, now: self.now });
             self.act(seat, intent, shared);
         }
@@ -318,8 +321,9 @@ impl Io {
         }
         if let Some(before) = self.now.checked_sub(shared.config.deadlines.queue) {
             let late = shared.rights.shed(shared.config.limits.queue, before);
-            late.into_iter().for_each(|call| call.turn_away(Refusal::Overloaded));
+            late.into_iter().for_each(|call| call.turn_away(Refusal::Overloaded, shared));
         }
+        shared.refusals.sweep();
         if self.acceptor.is_paused() {
             self.acceptor.resume(&shared.poller);
         }
@@ -330,17 +334,26 @@ impl Io {
         match self.control.take() {
             None => {}
             Some(Order::StopGracefully) => self.stop_gracefully(shared),
-            Some(Order::StopNow) => self.stop_now(shared),
+            Some(Order::StopNow) => self.stop_soon(shared),
             Some(Order::EndAtOnce) => crate::worker::end_process("told twice to stop"),
         }
     }
 
     fn stop_gracefully(&mut self, shared: &Arc<Shared>) {
-        if self.stop_at.is_some() {
-            return;
+        if self.stop_at.is_none() {
+            log::info!("stopping: requests in flight have {} s", shared.config.graceful_timeout.as_secs());
+            self.drain(shared.config.graceful_timeout, shared);
         }
-        log::info!("stopping: requests in flight have {} s", shared.config.graceful_timeout.as_secs());
-        self.stop_at = Some(self.now + shared.config.graceful_timeout);
+    }
+
+    fn stop_soon(&mut self, shared: &Arc<Shared>) {
+        log::info!("stopping without waiting for requests");
+        self.drain(JUST_ENDING, shared);
+    }
+
+    /// Takes no new work, and lets what is in flight end within `timeout`.
+    fn drain(&mut self, timeout: Duration, shared: &Arc<Shared>) {
+        self.stop_at = Some(self.now + timeout);
         self.stop_listening(shared);
         shared.set_stage(Stage::Draining);
         // A request may have arrived that nobody has read yet: each gets one more turn before it is let go.
@@ -351,13 +364,6 @@ impl Io {
                 queue(peer, &mut self.ready, seat);
             }
         }
-    }
-
-    fn stop_now(&mut self, shared: &Arc<Shared>) {
-        log::info!("stopping without waiting for requests");
-        self.stop_at = Some(self.now);
-        self.stop_listening(shared);
-        shared.set_stage(Stage::Ending);
     }
 
     /// Takes in those who have connected already, then closes the listeners.
@@ -375,8 +381,9 @@ impl Io {
     }
 
     /// Cuts what is left when the worker stops.
-    fn drop_all(&mut self, shared: &Shared) {
+    fn drop_all(&mut self, shared: &Arc<Shared>) {
         shared.set_stage(Stage::Ending);
+        self.take_completions(shared);
         let seats: Vec<_> = self.peers.iter().map(|peer| (peer.connection.seat, peer.is_idle())).collect();
         for (seat, idle) in seats {
             if idle { self.close(seat, shared) } else { self.reset(seat, shared) }

@@ -53,6 +53,7 @@ mod overflow;
 mod peer;
 mod peers;
 mod poller;
+mod refusals;
 mod rights;
 mod shared;
 mod signals;

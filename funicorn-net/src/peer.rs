@@ -51,8 +51,8 @@ pub(crate) struct Call {
 
 impl Call {
     /// Refuses the request in the application's place.
-    pub(crate) fn turn_away(self, refusal: Refusal) {
-        log::info!("refused a request from {}: {refusal}", self.request.connection.peer);
+    pub(crate) fn turn_away(self, refusal: Refusal, shared: &Shared) {
+        shared.refusals.note(&self.request.connection.peer, refusal);
         // If the peer has gone, its next event says so.
         let _ = refusal.answer(self.response);
     }
@@ -378,7 +378,7 @@ impl Peer {
 
     /// Answers a request that does not reach the application, and lets the peer read the answer.
     fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Intent {
-        log::info!("refused a request from {}: {refusal}", self.connection.info.peer);
+        turn.shared.refusals.note(&self.connection.info.peer, refusal);
         self.arriving = None;
         let mut answer = Vec::new();
         encode_refusal(refusal, &turn.shared.date(), turn.shared.config.server.as_bytes(), &mut answer);
@@ -400,7 +400,7 @@ impl Peer {
             Phase::Lingering { .. } if late => Intent::Close,
             Phase::Receiving | Phase::Lingering { .. } => Intent::Wait,
             Phase::Calling | Phase::Flushing(Then::NextRequest | Then::Close) if unanswered => {
-                self.cut("its request was not answered in time")
+                self.cut("its request was not answered in time", turn.shared)
             }
             Phase::Calling | Phase::Flushing(_) => self.sweep_output(turn),
         }
@@ -409,14 +409,16 @@ impl Peer {
     fn sweep_output(&mut self, turn: &mut Turn<'_>) -> Intent {
         let write = turn.shared.config.deadlines.write;
         match self.connection.outbox.stalled_since() {
-            Some(since) if since + write <= turn.now => self.cut("it took no output for too long"),
+            Some(since) if since + write <= turn.now => {
+                self.cut("it took no output for too long", turn.shared)
+            }
             _ => Intent::Wait,
         }
     }
 
     /// Cuts the connection, whoever is still answering.
-    fn cut(&self, why: &str) -> Intent {
-        log::info!("cut {}: {why}", self.connection.info.peer);
+    fn cut(&self, why: &str, shared: &Shared) -> Intent {
+        shared.refusals.note_cut(&self.connection.info.peer, why);
         Intent::Reset
     }
 }

@@ -10,6 +10,7 @@ use crate::config::WorkerConfig;
 use crate::connection::Connection;
 use crate::observer::Observer;
 use crate::poller::{Poller, Seat};
+use crate::refusals::Refusals;
 use crate::rights::Rights;
 use crate::spool::Spool;
 
@@ -35,6 +36,13 @@ pub(crate) enum After {
     Reset,
 }
 
+impl After {
+    /// The same when the worker is ending, and no request follows.
+    pub(crate) fn at_the_end(self) -> Self {
+        if self == Self::KeepAlive { Self::Close } else { self }
+    }
+}
+
 /// A response has ended; told to the loop by whoever ended it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Completion {
@@ -51,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) poller: Poller,
     pub(crate) rights: Rights,
+    pub(crate) refusals: Refusals,
     completions: Mutex<Vec<Completion>>,
     /// Connections with gathered output, which the understudy flushes at its next tick.
     gathered: Mutex<Vec<Weak<Connection>>>,
@@ -78,6 +87,7 @@ impl Shared {
             observer,
             poller,
             rights: Rights::default(),
+            refusals: Refusals::default(),
             completions: Mutex::default(),
             gathered: Mutex::default(),
             waiting: AtomicBool::new(false),

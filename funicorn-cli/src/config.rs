@@ -147,8 +147,10 @@ impl Config {
         config
     }
 
-    pub(crate) fn worker(&self) -> WorkerConfig {
+    /// `workers`: as for [`wsgi`](Self::wsgi).
+    pub(crate) fn worker(&self, workers: usize) -> WorkerConfig {
         let mut config = WorkerConfig::default();
+        config.has_siblings = workers > 1;
         config.threads = self.threads;
         config.limits.clone_from(&self.limits);
         config.deadlines.clone_from(&self.deadlines);

@@ -148,7 +148,8 @@ impl Serving<'_> {
         ready: ReadyNotice,
     ) -> Result<(), ServeError> {
         let service = WsgiService::load(&self.config.application, self.config.wsgi(self.workers))?;
-        let worker = Worker::new(listeners, Arc::new(service), self.config.worker(), control, self.observer)?;
+        let config = self.config.worker(self.workers);
+        let worker = Worker::new(listeners, Arc::new(service), config, control, self.observer)?;
         ready.ready();
         Ok(worker.run()?)
     }

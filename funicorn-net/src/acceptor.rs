@@ -2,12 +2,17 @@
 //!
 //! When descriptors, memory or places are used up, a listener stays readable and a loop that waits for it would spin. So the
 //! listeners leave the poller; clients wait in the kernel's queue until a connection closes, or the next sweep.
+//!
+//! A worker whose threads are all in calls *stands aside*: a new request would wait behind those calls, although another
+//! worker may be idle, and the kernel wakes whoever has waited first. Only when clients go on waiting, because all workers
+//! are busy, does it take them in.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use funicorn_http::ConnectionInfo;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::listener::Listener;
@@ -28,15 +33,32 @@ pub(crate) enum Accepted {
 /// The listeners of a worker.
 pub(crate) struct Acceptor {
     listeners: Vec<Listener>,
-    /// Whether they are in the poller.
-    accepting: bool,
+    standing: Standing,
     warned_at: Option<Instant>,
 }
+
+/// Why the listeners are, or are not, in the poller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Accepting,
+    /// Out of the poller until there is room.
+    Paused,
+    /// Out of the poller in favour of other workers; clients have waited at so many looks in a row.
+    Aside {
+        waiting: u32,
+    },
+}
+
+/// How often a worker that stands aside looks whether clients wait.
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// Looks in a row that have found clients waiting, after which they are taken in.
+const PATIENCE: u32 = 5;
 
 impl Acceptor {
     /// Listeners that are not in the poller yet.
     pub(crate) fn new(listeners: Vec<Listener>) -> Self {
-        Self { listeners, accepting: false, warned_at: None }
+        Self { listeners, standing: Standing::Paused, warned_at: None }
     }
 
     /// How many listeners there are.
@@ -46,7 +68,37 @@ impl Acceptor {
 
     /// Whether there are listeners that wait for better times.
     pub(crate) fn is_paused(&self) -> bool {
-        !self.accepting && !self.listeners.is_empty()
+        self.standing == Standing::Paused && !self.listeners.is_empty()
+    }
+
+    /// Whether there are listeners that are left to other workers.
+    pub(crate) fn is_aside(&self) -> bool {
+        matches!(self.standing, Standing::Aside { .. }) && !self.listeners.is_empty()
+    }
+
+    /// Leaves new connections to other workers.
+    pub(crate) fn stand_aside(&mut self, poller: &Poller) {
+        if self.standing == Standing::Accepting {
+            self.leave(poller, Standing::Aside { waiting: 0 });
+        }
+    }
+
+    /// Accepts again after having stood aside.
+    pub(crate) fn come_back(&mut self, poller: &Poller) {
+        if self.is_aside() {
+            self.resume(poller);
+        }
+    }
+
+    /// For a worker that stands aside: whether clients have waited in vain for others.
+    pub(crate) fn must_help(&mut self) -> bool {
+        let Standing::Aside { waiting } = self.standing else { return false };
+        let mut sources: Vec<_> =
+            self.listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)).collect();
+        let somebody_waits = poll(&mut sources, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        let waiting = if somebody_waits { waiting.saturating_add(1) } else { 0 };
+        self.standing = Standing::Aside { waiting };
+        waiting > PATIENCE
     }
 
     /// Takes one connection from the listener at `index`.
@@ -67,14 +119,14 @@ impl Acceptor {
 
     /// Takes the listeners out of the poller.
     pub(crate) fn pause(&mut self, poller: &Poller, why: &str) {
-        if !self.accepting {
+        if self.standing == Standing::Paused {
             return;
         }
         if self.warned_at.is_none_or(|at| at.elapsed() >= BETWEEN_WARNINGS) {
             self.warned_at = Some(Instant::now());
             log::warn!("accepting pauses: {why}");
         }
-        self.leave(poller);
+        self.leave(poller, Standing::Paused);
     }
 
     /// Puts the listeners into the poller.
@@ -84,19 +136,20 @@ impl Acceptor {
                 log::error!("a listener could not be added to the poller: {error}");
             }
         }
-        self.accepting = true;
+        self.standing = Standing::Accepting;
     }
 
     /// Closes the listeners.
     pub(crate) fn close(&mut self, poller: &Poller) {
-        if self.accepting {
-            self.leave(poller);
-        }
+        self.leave(poller, Standing::Paused);
         self.listeners.clear();
     }
 
-    fn leave(&mut self, poller: &Poller) {
-        self.accepting = false;
+    fn leave(&mut self, poller: &Poller, standing: Standing) {
+        let before = std::mem::replace(&mut self.standing, standing);
+        if before != Standing::Accepting {
+            return;
+        }
         for listener in &self.listeners {
             if let Err(error) = poller.remove(listener.as_fd()) {
                 log::error!("a listener could not be taken out of the poller: {error}");

@@ -11,6 +11,9 @@ use funicorn_http::Limits;
 pub struct WorkerConfig {
     /// Application threads, each running one call at a time; at least 1.
     pub threads: usize,
+    /// Whether other processes accept from the same listeners: then a worker leaves new connections to them while all of its
+    /// threads are in calls. A supervisor's workers do.
+    pub has_siblings: bool,
     /// How much peers may send, and how much may wait here.
     pub limits: WorkerLimits,
     /// How long peers may take.
@@ -27,6 +30,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             threads: 1,
+            has_siblings: false,
             limits: WorkerLimits::default(),
             deadlines: Deadlines::default(),
             graceful_timeout: Duration::from_secs(30),

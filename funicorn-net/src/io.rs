@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use funicorn_http::{ConnectionInfo, Refusal};
 
-use crate::acceptor::{Accepted, Acceptor};
+use crate::acceptor::{Accepted, Acceptor, BETWEEN_LOOKS};
 use crate::connection::Connection;
 use crate::control::{Control, Order};
 use crate::listener::Listener;
@@ -70,6 +70,7 @@ pub(crate) struct Io {
     calls: usize,
     now: Instant,
     next_sweep: Instant,
+    next_look: Instant,
     /// Set by an order to stop: when to stop waiting for requests in flight.
     stop_at: Option<Instant>,
 }
@@ -92,6 +93,7 @@ impl Io {
             calls: 0,
             now,
             next_sweep: now + SWEEP,
+            next_look: now,
             stop_at: None,
         };
         io.acceptor.resume(&shared.poller);
@@ -100,6 +102,12 @@ impl Io {
 
     /// Runs the loop until it has something for its holder.
     pub(crate) fn next(&mut self, shared: &Arc<Shared>, holder: Holder) -> Step {
+        // The understudy has the role only while no application thread is free.
+        if holder == Holder::Understudy && shared.config.has_siblings {
+            self.acceptor.stand_aside(&shared.poller);
+        } else {
+            self.acceptor.come_back(&shared.poller);
+        }
         loop {
             self.take_completions(shared);
             // Those that ask for another turn stand behind these, and behind the next poll.
@@ -179,6 +187,12 @@ impl Io {
             }
         }
         self.batch = batch;
+        if self.now >= self.next_look && self.acceptor.is_aside() {
+            self.next_look = self.now + BETWEEN_LOOKS;
+            if self.acceptor.must_help() {
+                (0..self.acceptor.len()).for_each(|index| self.accept(index, ACCEPTS, shared));
+            }
+        }
         if self.now >= self.next_sweep {
             self.sweep(shared);
         }
@@ -187,7 +201,8 @@ impl Io {
     /// How long the poller may wait: for ever, if there is nothing to watch.
     fn timeout(&self) -> Option<Duration> {
         let sweep = (!self.peers.is_empty() || self.acceptor.is_paused()).then_some(self.next_sweep);
-        let next = [sweep, self.stop_at].into_iter().flatten().min()?;
+        let look = self.acceptor.is_aside().then_some(self.next_look);
+        let next = [sweep, look, self.stop_at].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 

@@ -21,6 +21,10 @@ const SLOTS: usize = 32;
 /// Places in a head are counted in 32 bits, whatever [`Limits::head`] says.
 const MAX_HEAD: usize = u32::MAX as usize >> 1;
 
+/// What a TLS record begins with that carries a ClientHello: its type, and the first byte of its version (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+const TLS_MAJOR: u8 = 3;
+
 /// Reads one head, in as many steps as its bytes take to arrive.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeadReader {
@@ -89,8 +93,9 @@ impl HeadReader {
             *input = rest;
         }
         match **input {
-            [] => Ok(false),
+            [] | [TLS_HANDSHAKE] => Ok(false),
             [b'\r'] if !self.skipped_empty_line => Ok(false),
+            [TLS_HANDSHAKE, TLS_MAJOR, ..] => Err(Refusal::Tls),
             [first, ..] if is_token(first) => Ok(true),
             _ => Err(Refusal::RequestLine),
         }
@@ -165,16 +170,23 @@ mod tests {
 
     #[test]
     fn what_begins_no_request_is_refused_at_its_first_byte() {
-        for first in [b'\n', b' ', 0x16, 0x80, 0] {
+        for first in [b'\n', b' ', 0x15, 0x80, 0] {
             assert_eq!(read(&[first]).unwrap_err(), Refusal::RequestLine);
         }
         assert_eq!(read(b"\rG").unwrap_err(), Refusal::RequestLine);
     }
 
     #[test]
+    fn a_tls_hello_is_called_by_its_name() {
+        assert!(read(b"\x16").unwrap().is_none());
+        assert_eq!(read(b"\x16\x03").unwrap_err(), Refusal::Tls);
+        assert_eq!(read(b"\x16G").unwrap_err(), Refusal::RequestLine);
+    }
+
+    #[test]
     fn a_request_line_is_refused_before_the_head_is_whole() {
-        assert_eq!(read(b"GET /\r\n").unwrap_err(), Refusal::Version);
-        assert_eq!(read(b"PRI * HTTP/2.0\r\n").unwrap_err(), Refusal::Version);
+        assert_eq!(read(b"GET /\r\n").unwrap_err(), Refusal::Http09);
+        assert_eq!(read(b"PRI * HTTP/2.0\r\n").unwrap_err(), Refusal::Http2);
         assert!(read(b"GET / HTTP/1.1\r\n").unwrap().is_none());
     }
 

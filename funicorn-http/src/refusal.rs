@@ -38,6 +38,9 @@ pub enum Refusal {
     /// A chunk header, a chunk's end or a trailer is malformed (RFC 9112 §7.1).
     #[error("the chunked body is malformed")]
     Chunk,
+    /// A trailer frames, routes or controls the request, which is a header's to do (RFC 9110 §6.5.1).
+    #[error("a trailer may not frame, route or control the request")]
+    Trailer,
     /// The body is past [`Limits::body`](crate::Limits::body).
     #[error("the body is too large")]
     BodyTooLarge,
@@ -56,6 +59,15 @@ pub enum Refusal {
     /// Not HTTP/1.0 or HTTP/1.1 (RFC 9110 §15.6.6).
     #[error("the HTTP version is not supported")]
     Version,
+    /// `GET /path` and no version is a whole request of HTTP/0.9, whose answers have no head and so no status.
+    #[error("the client speaks HTTP/0.9, and this port HTTP/1.0 and HTTP/1.1")]
+    Http09,
+    /// The preface of HTTP/2, which is made to look like a request of another version (RFC 9113 §3.4).
+    #[error("the client speaks HTTP/2, and this port HTTP/1.0 and HTTP/1.1")]
+    Http2,
+    /// The first bytes of a TLS handshake (RFC 8446 §5.1). Its client cannot read the answer; the log can say it.
+    #[error("the client speaks TLS, and this port plain HTTP")]
+    Tls,
     /// The request did not arrive in time (RFC 9110 §15.5.9).
     #[error("the request did not arrive in time")]
     Timeout,
@@ -83,7 +95,9 @@ impl Refusal {
             | Self::Host
             | Self::ContentLength
             | Self::TransferEncoding
-            | Self::Chunk => (400, "Bad Request"),
+            | Self::Chunk
+            | Self::Trailer
+            | Self::Tls => (400, "Bad Request"),
             Self::Timeout => (408, "Request Timeout"),
             Self::BodyTooLarge => (413, "Content Too Large"),
             Self::RequestLineTooLong => (414, "URI Too Long"),
@@ -91,7 +105,7 @@ impl Refusal {
             Self::HeadTooLarge => (431, "Request Header Fields Too Large"),
             Self::UnknownCoding | Self::Method => (501, "Not Implemented"),
             Self::Unavailable | Self::Overloaded => (503, "Service Unavailable"),
-            Self::Version => (505, "HTTP Version Not Supported"),
+            Self::Version | Self::Http09 | Self::Http2 => (505, "HTTP Version Not Supported"),
         }
     }
 

@@ -10,6 +10,9 @@ use crate::response::is_token;
 use crate::target::Target;
 use crate::{Refusal, Version};
 
+/// The first line that a client of HTTP/2 sends; no other request may look like it (RFC 9113 §3.4, §11.6).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
 /// A request line that passed every check; places are counted from the line's first byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestLine {
@@ -24,14 +27,16 @@ pub(crate) struct RequestLine {
 impl RequestLine {
     /// Reads `line`, which has lost its CRLF.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, Refusal> {
+        if line == HTTP2_PREFACE {
+            return Err(Refusal::Http2);
+        }
         let space = memchr(b' ', line).ok_or(Refusal::RequestLine)?;
         let (method, rest) = (&line[..space], &line[space + 1..]);
         if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
             return Err(Refusal::RequestLine);
         }
         let Some(second) = memrchr(b' ', rest) else {
-            // `GET /path` alone is a whole request in HTTP/0.9.
-            return Err(if rest.starts_with(b"/") { Refusal::Version } else { Refusal::RequestLine });
+            return Err(without_version(method, rest));
         };
         let version = parse_version(&rest[second + 1..])?;
         let target = &rest[..second];
@@ -47,7 +52,18 @@ impl RequestLine {
     }
 }
 
-/// Any other well-formed version is one that this server does not speak: HTTP/2.0 of a preface, but HTTP/1.2 too.
+/// What is wrong with a line of two words. `GET` and a path are all that HTTP/0.9 has; with a blank other than SP in
+/// the second word, or another method, the line is of no version.
+fn without_version(method: &[u8], target: &[u8]) -> Refusal {
+    let is_visible = target.iter().all(|&byte| byte > b' ' && byte != 0x7f);
+    if method == b"GET" && target.starts_with(b"/") && is_visible {
+        Refusal::Http09
+    } else {
+        Refusal::RequestLine
+    }
+}
+
+/// Any other well-formed version is one that this server does not speak: HTTP/2.0, but HTTP/1.2 too.
 fn parse_version(text: &[u8]) -> Result<Version, Refusal> {
     match text {
         b"HTTP/1.1" => Ok(Version::Http11),
@@ -98,6 +114,9 @@ mod tests {
             "GET / HTTP/1.10",
             "GET / HTTP/+1.1",
             "GET foo",
+            "POST /",
+            "GET /\tHTTP/1.1",
+            "GET /\u{b}HTTP/1.1",
         ] {
             assert_eq!(refusal(bad), Refusal::RequestLine, "{bad:?}");
         }
@@ -105,9 +124,13 @@ mod tests {
 
     #[test]
     fn other_versions() {
-        for other in ["GET /", "PRI * HTTP/2.0", "GET / HTTP/1.2", "GET / HTTP/0.9", "GET / HTTP/3.0"] {
+        for other in
+            ["GET / HTTP/2.0", "PRI * HTTP/2.1", "GET / HTTP/1.2", "GET / HTTP/0.9", "GET / HTTP/3.0"]
+        {
             assert_eq!(refusal(other), Refusal::Version, "{other:?}");
         }
+        assert_eq!(refusal("GET /a?b"), Refusal::Http09);
+        assert_eq!(refusal("PRI * HTTP/2.0"), Refusal::Http2);
     }
 
     #[test]

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_refusal_is_for_good() {
         let mut session = session();
-        assert_eq!(words(&mut session, &mut &b"GET /\r\n"[..]), Err(Refusal::Version));
+        assert_eq!(words(&mut session, &mut &b"GET / HTTP/1.2\r\n"[..]), Err(Refusal::Version));
         session.next_request();
         assert_eq!(
             words(&mut session, &mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]),

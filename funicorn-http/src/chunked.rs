@@ -205,12 +205,31 @@ impl Place {
     }
 }
 
-/// A trailer is a header line. Its meaning is ignored, whatever it is called (RFC 9110 §6.5.1).
+/// What would frame, route or control the request if it stood in the head. A sender must not put it into a trailer
+/// (RFC 9110 §6.5.1): whoever does hopes that somebody merges trailers into the head.
+const HEADERS_ONLY: [&[u8]; 8] = [
+    b"content-length",
+    b"transfer-encoding",
+    b"host",
+    b"connection",
+    b"expect",
+    b"te",
+    b"trailer",
+    b"upgrade",
+];
+
+/// A trailer is a header line, of another name than those. It is dropped: nobody asked for it (RFC 9110 §6.5.1).
 fn check_trailer(line: &[u8]) -> Result<(), Refusal> {
     let colon = memchr::memchr(b':', line).ok_or(Refusal::Chunk)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let is_name = !name.is_empty() && name.iter().all(|&byte| crate::response::is_token(byte));
-    if is_name && crate::response::is_field_content(value) { Ok(()) } else { Err(Refusal::Chunk) }
+    if !is_name || !crate::response::is_field_content(value) {
+        return Err(Refusal::Chunk);
+    }
+    if HEADERS_ONLY.iter().any(|header| name.eq_ignore_ascii_case(header)) {
+        return Err(Refusal::Trailer);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -296,7 +315,9 @@ mod tests {
 
     #[test]
     fn trailers_are_checked_and_dropped() {
-        assert_eq!(outcome("0\r\nContent-Length: 9\r\nA:\r\n\r\n"), Ok(true));
+        assert_eq!(outcome("0\r\nContent-MD5: 9\r\nA:\r\n\r\n"), Ok(true));
+        assert_eq!(outcome("0\r\nA:\r\ncontent-LENGTH: 9\r\n"), Err(Refusal::Trailer));
+        assert_eq!(outcome("0\r\nHost:\r\n"), Err(Refusal::Trailer));
         for bad in [
             "0\r\nA\r\n",
             "0\r\n: a\r\n",

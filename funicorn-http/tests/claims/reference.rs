@@ -27,8 +27,9 @@ pub(crate) fn read(stream: &[u8]) -> Option<Plain<'_>> {
         let called = |found: &[u8]| found.eq_ignore_ascii_case(name.as_bytes());
         fields.iter().filter(|(found, _)| called(found)).map(|(_, value)| *value).collect()
     };
-    let hosts = all("Host").len();
-    if hosts > 1 || (hosts == 0 && version == b"HTTP/1.1") {
+    let hosts = all("Host");
+    let is_list = hosts.len() > 1 || hosts.iter().any(|host| host.contains(&b','));
+    if is_list || (hosts.is_empty() && version == b"HTTP/1.1") {
         return None;
     }
     let behind = &text[end + 4..];
@@ -45,6 +46,10 @@ pub(crate) fn read(stream: &[u8]) -> Option<Plain<'_>> {
     };
     Some(Plain { method, target, body, len: stream.len() - behind.len() + body_len })
 }
+
+/// What no trailer may be called.
+const FRAMES_OR_ROUTES: &[&str] =
+    &["Connection", "Content-Length", "Expect", "Host", "TE", "Trailer", "Transfer-Encoding", "Upgrade"];
 
 /// The body inside the chunks, and how many bytes they and the trailers take.
 fn chunks(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
@@ -75,7 +80,10 @@ fn chunks(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         if line.is_empty() {
             return Some((body, at));
         }
-        field(line)?;
+        let (name, _) = field(line)?;
+        if FRAMES_OR_ROUTES.iter().any(|header| name.eq_ignore_ascii_case(header.as_bytes())) {
+            return None;
+        }
     }
 }
 

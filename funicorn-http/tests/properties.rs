@@ -118,6 +118,43 @@ proptest! {
     }
 
     #[test]
+    fn chunks_of_the_encoder_are_read_by_the_decoder(
+        blocks in vec(vec(any::<u8>(), 0..300), 0..6),
+        cuts in vec(any::<Index>(), 0..10),
+    ) {
+        let mut stream = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        let mut encoder = ResponseEncoder::new(&RequestHead::builder("GET", "/").build());
+        let head = ResponseHead::new(200, b"OK").expect("a valid status");
+        let date = HttpDate::new(SystemTime::UNIX_EPOCH);
+        encoder.head(&head, BodyLength::Unknown, &date, b"test", &mut Vec::new());
+        put_blocks(&mut encoder, &blocks, &mut stream);
+        stream.extend_from_slice(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
+        let found = replay(pieces(&stream, places(&stream, &cuts)), &Limits::default());
+        prop_assert_eq!(found.rest, Rest::Nothing);
+        prop_assert_eq!(&found.requests[0].body, &blocks.concat());
+        prop_assert_eq!(found.requests[1].head.head.target(), b"/b");
+    }
+
+    #[test]
+    fn no_bytes_of_an_application_split_a_response(
+        reason in splitting(),
+        fields in vec((prop_oneof!["[A-Za-z-]{1,6}".prop_map(String::into_bytes), splitting()], splitting()), 0..4),
+    ) {
+        let mut head = ResponseHead::new(200, &reason).or(ResponseHead::new(200, b"OK")).expect("a valid status");
+        let taken: Vec<_> =
+            fields.iter().filter(|(name, value)| head.append(name, value).is_ok()).collect();
+        let mut wire = Vec::new();
+        let mut encoder = ResponseEncoder::new(&RequestHead::builder("GET", "/").build());
+        encoder.head(&head, BodyLength::Known(0), &HttpDate::new(SystemTime::UNIX_EPOCH), b"test", &mut wire);
+        let text = wire.strip_suffix(b"\r\n\r\n").expect("an empty line ends the head");
+        let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).collect();
+        prop_assert_eq!(count_of(b'\n', text), count_of(b'\r', text), "{}", text.escape_ascii());
+        prop_assert!(lines.iter().all(|line| !line.is_empty()), "an empty line within {}", text.escape_ascii());
+        // Our own: the status, Server, Date and Content-Length. An application may replace the last three.
+        prop_assert!(lines.len() <= taken.len() + 4, "{} lines in {}", lines.len(), text.escape_ascii());
+    }
+
+    #[test]
     fn a_response_is_read_back_as_it_was_written(exchange in exchange()) {
         let (wire, after) = exchange.encode();
         let read = Read::response(&wire, exchange.method == "HEAD");
@@ -130,6 +167,31 @@ proptest! {
         prop_assert!(!(read.ends_with_close && read.keeps_alive), "only a close ends this body");
         prop_assert_eq!(read.rest, 0, "bytes behind the response");
     }
+}
+
+/// Bytes of which some would end a line, or a head.
+fn splitting() -> impl Strategy<Value = Vec<u8>> {
+    let bits =
+        select(vec!["\r", "\n", "\r\n", "\r\n\r\n", "\0", "\t", " ", ":", "a", "Set-Cookie: a=b", "\u{10d}"]);
+    let bit = prop_oneof![4 => bits.prop_map(|text| text.as_bytes().to_vec()), 1 => vec(any::<u8>(), 1..4)];
+    vec(bit, 0..4).prop_map(|bits| bits.concat())
+}
+
+fn count_of(byte: u8, text: &[u8]) -> usize {
+    text.iter().filter(|&&found| found == byte).count()
+}
+
+/// Appends the body in `blocks` and its end to `wire`.
+fn put_blocks(encoder: &mut ResponseEncoder, blocks: &[Vec<u8>], wire: &mut Vec<u8>) -> AfterResponse {
+    for block in blocks {
+        let frame = encoder.block(block.len() as u64);
+        wire.extend_from_slice(frame.prefix());
+        wire.extend_from_slice(&block[..frame.take as usize]);
+        wire.extend_from_slice(frame.suffix);
+    }
+    let (end, after) = encoder.finish().expect("every byte was sent");
+    wire.extend_from_slice(end);
+    after
 }
 
 /// A request and the response that an application makes to it.
@@ -181,14 +243,7 @@ impl Exchange {
         let mut encoder = ResponseEncoder::new(&request.build());
         let mut wire = Vec::new();
         encoder.head(&head, length, &HttpDate::new(SystemTime::UNIX_EPOCH), b"test", &mut wire);
-        for block in &self.blocks {
-            let frame = encoder.block(block.len() as u64);
-            wire.extend_from_slice(frame.prefix());
-            wire.extend_from_slice(&block[..frame.take as usize]);
-            wire.extend_from_slice(frame.suffix);
-        }
-        let (end, after) = encoder.finish().expect("every byte was sent");
-        wire.extend_from_slice(end);
+        let after = put_blocks(&mut encoder, &self.blocks, &mut wire);
         (wire, after)
     }
 

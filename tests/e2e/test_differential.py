@@ -50,6 +50,10 @@ STRICTER = {
         rb"\n[0-9A-Fa-f]+(;[^\n]*)?[ \t\r]+\r?\n|\n[0-9A-Fa-f]+;[^\n]*([^\t\r -~\x80-\xff]|\")|\r\n[ \t]"
         rb"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n"
     ),
+    # RFC 9110 §6.5.1: h11 takes trailers of any name, and hands them to its caller apart from the headers.
+    "a trailer may not frame, route or control the request": (
+        rb"(?is)\n0+[ \t]*(;[^\n]*)?\r\n([^\n]+\n)*(connection|content-length|expect|host|te|trailer|transfer-encoding|upgrade):"
+    ),
     # RFC 9110 §10.1.1: h11 leaves expectations to its caller.
     "the expectation cannot be met": rb"(?i)\nexpect:",
     # RFC 9110 §2.5: h11 takes any version that begins with 1, and those that it does not know like 1.1.
@@ -60,7 +64,6 @@ STRICTER = {
 LOOSER = {
     "raw bytes past ASCII in a target, as clients send them": rb"[A-Z]+ [^ \r\n]*[\x80-\xff][^ \r\n]* HTTP/",
     "blanks before the semicolon of an extension (RFC 9112 §7.1.1)": rb"\n[0-9A-Fa-f]+[ \t]+;",
-    "a trailer that would be malformed as a header, and is dropped": rb"(?i)\r\n0+(;[^\n]*)?\r\n(.*\r\n)*?(content-length|transfer-encoding):",
 }
 
 TOKENS = [

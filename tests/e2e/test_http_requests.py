@@ -98,6 +98,9 @@ REFUSED = {
     "a request line that is too long": (request("GET", "/" + "a" * 9000), 414),
     "a header that is too long": (request("GET", "/", (("X-A", "a" * 9000),)), 431),
     "too many headers": (request("GET", "/", (("X-A", "1"),) * 150), 431),
+    "HTTP/2 with prior knowledge": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    "a tab in the request line": (b"GET /\tHTTP/1.1\r\nHost: test\r\n\r\n", 400),
+    "a list of Hosts": (request("GET", "/", (("Host", "a,b"),)), 400),
     "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(100, 200)) + b"\r\n\r\n", 400),
 }
 
@@ -106,6 +109,28 @@ REFUSED = {
 def test_refused(serve, name):
     data, status = REFUSED[name]
     assert refusal(serve(ECHO), data) == status
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"\x16\x03\x01\x02\x00", "the client speaks TLS"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "the client speaks HTTP/2"),
+        (b"GET /\r\n", "the client speaks HTTP/0.9"),
+    ],
+)
+def test_another_protocol_is_called_by_its_name(serve, data, words):
+    server = serve(ECHO)
+    with server.connect() as connection:
+        connection.send(data)
+        assert words in connection.response().body.decode()
+    server.wait_for_log(words)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Host", "Connection"])
+def test_a_trailer_that_frames_or_routes_is_refused(serve, name):
+    trailer = f"{name}: 1\r\n".encode()
+    assert refusal(serve(ECHO), request("POST", "/", CHUNKED) + chunked(b"body", trailers=trailer)) == 400
 
 
 def test_a_body_up_to_the_limit_is_served(serve):

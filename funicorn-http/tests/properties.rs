@@ -2,18 +2,20 @@
 //! responses that are read back as they were written.
 
 mod claims;
+mod client;
 mod replay;
 
 use std::time::SystemTime;
 
 use claims::{check, small_limits};
+use client::Read;
 use funicorn_http::{
     AfterResponse, BodyLength, HttpDate, Limits, RequestHead, ResponseEncoder, ResponseHead, Version,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use replay::{Rest, pieces, replay};
+use replay::{Received, Rest, pieces, replay};
 
 /// Words of the protocol and near misses, which reach deeper than bytes drawn blindly.
 fn words() -> impl Strategy<Value = Vec<u8>> {
@@ -41,41 +43,76 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
     vec(word, 0..16).prop_map(|words| words.concat())
 }
 
-/// A request as a well-behaved client writes it: its bytes, its target and its body.
-fn request() -> impl Strategy<Value = (Vec<u8>, String, Vec<u8>)> {
-    let field = "X-[A-Za-z0-9-]{1,12}: [!-~]{0,20}\r\n";
-    let parts = (
-        "[A-Z]{1,7}",
-        "/[a-z0-9/%?=&]{0,20}",
-        vec(field, 0..5),
-        vec(any::<u8>(), 0..60),
-        vec(1usize..20, 0..6),
-        any::<bool>(),
-    );
-    parts.prop_filter_map("no method or path of its own", |(method, target, fields, body, sizes, chunked)| {
-        if method == "CONNECT" || target.contains("%00") {
-            return None;
+/// A request as a well-behaved client writes it.
+#[derive(Clone, Debug)]
+struct Sent {
+    wire: Vec<u8>,
+    method: String,
+    target: String,
+    /// All fields but Host and the one that frames the body.
+    fields: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+/// A field: any token that means nothing to the server, and any value that has no blanks at its ends.
+fn field() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let visible = || (0x21..=0xffu8).prop_filter("no control byte", |&byte| byte != 0x7f);
+    let inner = prop_oneof![6 => visible(), 1 => Just(b' '), 1 => Just(b'\t')];
+    let value = (visible(), vec(inner, 0..20), visible());
+    let value = prop_oneof![
+        1 => Just(Vec::new()),
+        9 => value.prop_map(|(first, inner, last)| [&[first][..], &inner, &[last]].concat())
+    ];
+    ("X[!#$%&'*+.^_`|~A-Za-z0-9-]{1,12}", value)
+}
+
+/// `body` in chunks of these sizes and one for the rest, with extensions and trailers here and there.
+fn chunked(body: &[u8], sizes: &[usize], odd: bool) -> Vec<u8> {
+    let (extension, trailer) = if odd { (" ;a=\"b;\\\"c\";d", "X-Sum: 1\r\n") } else { ("", "") };
+    let (mut wire, mut rest) = (Vec::new(), body);
+    for len in sizes.iter().copied().chain([body.len()]) {
+        let (chunk, after) = rest.split_at(len.min(rest.len()));
+        rest = after;
+        if !chunk.is_empty() {
+            wire.extend_from_slice(format!("{:X}{extension}\r\n", chunk.len()).as_bytes());
+            wire.extend_from_slice(chunk);
+            wire.extend_from_slice(b"\r\n");
         }
-        let mut wire = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{}", fields.concat()).into_bytes();
-        if chunked {
+    }
+    wire.extend_from_slice(format!("0{extension}\r\n{trailer}\r\n").as_bytes());
+    wire
+}
+
+fn request() -> impl Strategy<Value = Sent> {
+    let target = "/[a-z0-9/%?=&]{0,20}".prop_filter("no NUL", |target: &String| !target.contains("%00"));
+    let method = "[A-Z]{1,7}".prop_filter("no method of proxies", |method| method != "CONNECT");
+    let framing = (any::<bool>(), any::<bool>(), vec(1usize..20, 0..6));
+    let parts = (method, target, vec(field(), 0..5), vec(any::<u8>(), 0..60), framing);
+    parts.prop_map(|(method, target, fields, body, (in_chunks, odd, sizes))| {
+        let mut wire = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n").into_bytes();
+        for (name, value) in &fields {
+            wire.extend_from_slice(&[name.as_bytes(), b": ", value, b"\t \r\n"].concat());
+        }
+        if in_chunks {
             wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
-            let mut rest = &body[..];
-            for len in sizes.into_iter().chain([body.len()]) {
-                let (chunk, after) = rest.split_at(len.min(rest.len()));
-                rest = after;
-                if !chunk.is_empty() {
-                    wire.extend_from_slice(format!("{:X}\r\n", chunk.len()).as_bytes());
-                    wire.extend_from_slice(chunk);
-                    wire.extend_from_slice(b"\r\n");
-                }
-            }
-            wire.extend_from_slice(b"0\r\n\r\n");
+            wire.extend_from_slice(&chunked(&body, &sizes, odd));
         } else {
             wire.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
             wire.extend_from_slice(&body);
         }
-        Some((wire, target, body))
+        Sent { wire, method, target, fields, body }
     })
+}
+
+/// Whether `found` is what was sent, to the last byte of each of its parts.
+fn check_received(found: &Received, sent: &Sent) {
+    let head = &found.head.head;
+    assert!(found.complete);
+    assert_eq!(head.method(), sent.method.as_bytes());
+    assert_eq!(head.target(), sent.target.as_bytes());
+    assert_eq!(found.body, sent.body);
+    let own = head.headers().iter().filter(|(name, _)| name.starts_with(b"X"));
+    assert!(own.eq(sent.fields.iter().map(|(name, value)| (name.as_bytes(), &value[..]))), "{sent:?}");
 }
 
 fn places(bytes: &[u8], cuts: &[Index]) -> Vec<usize> {
@@ -106,15 +143,34 @@ proptest! {
         requests in vec(request(), 1..6),
         cuts in vec(any::<Index>(), 0..10),
     ) {
-        let stream: Vec<u8> = requests.iter().flat_map(|(wire, ..)| wire.clone()).collect();
+        let stream: Vec<u8> = requests.iter().flat_map(|sent| sent.wire.clone()).collect();
         let found = replay(pieces(&stream, places(&stream, &cuts)), &Limits::default());
         prop_assert_eq!(found.rest, Rest::Nothing);
         prop_assert_eq!(found.requests.len(), requests.len());
-        for (found, (_, target, body)) in found.requests.iter().zip(&requests) {
-            prop_assert_eq!(found.head.head.target(), target.as_bytes());
-            prop_assert_eq!(&found.body, body);
-            prop_assert!(found.complete);
+        found.requests.iter().zip(&requests).for_each(|(found, sent)| check_received(found, sent));
+    }
+
+    #[test]
+    fn what_follows_a_request_does_not_change_it(
+        sent in request(),
+        tail in prop_oneof![3 => words(), 1 => vec(any::<u8>(), 0..60)],
+        cuts in vec(any::<Index>(), 0..10),
+    ) {
+        let stream = [&sent.wire[..], &tail].concat();
+        let found = replay(pieces(&stream, places(&stream, &cuts)), &Limits::default());
+        check_received(&found.requests[0], &sent);
+        prop_assert_eq!(found.requests[0].taken, sent.wire.len());
+    }
+
+    #[test]
+    fn a_limit_refuses_and_changes_nothing_else(stream in words()) {
+        let small = replay([&stream[..]], &small_limits());
+        let large = replay([&stream[..]], &Limits::default());
+        for (small, large) in small.requests.iter().zip(&large.requests) {
+            prop_assert_eq!(small.head.head.target(), large.head.head.target());
+            prop_assert!(!small.complete || small.body == large.body && small.taken == large.taken);
         }
+        prop_assert!(small.requests.len() <= large.requests.len());
     }
 
     #[test]
@@ -250,83 +306,5 @@ impl Exchange {
     fn expected_body(&self) -> Vec<u8> {
         let has_none = self.method == "HEAD" || matches!(self.status, 204 | 205 | 304);
         if has_none { Vec::new() } else { self.blocks.concat() }
-    }
-}
-
-/// A response as a small client reads it that shares no code with the encoder.
-#[derive(Debug)]
-struct Read {
-    status: u16,
-    reason: String,
-    fields: Vec<(String, String)>,
-    body: Vec<u8>,
-    keeps_alive: bool,
-    ends_with_close: bool,
-    /// Bytes behind the response.
-    rest: usize,
-}
-
-impl Read {
-    fn response(wire: &[u8], to_head: bool) -> Self {
-        let mut slots = [httparse::EMPTY_HEADER; 32];
-        let mut parsed = httparse::Response::new(&mut slots);
-        let head_len = parsed.parse(wire).expect("a valid head").unwrap();
-        let field = |name: &str| {
-            let mut found = parsed.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
-            let value = found.next().map(|header| String::from_utf8_lossy(header.value).into_owned());
-            assert!(found.next().is_none(), "{name} is said once");
-            value
-        };
-        assert!(field("Server").is_some() && field("Date").is_some());
-        let status = parsed.code.expect("a status");
-        let (length, coding) = (field("Content-Length"), field("Transfer-Encoding"));
-        assert!(length.is_none() || coding.is_none(), "one framing");
-        let behind = &wire[head_len..];
-        let mut ends_with_close = false;
-        let (body, rest) = match (length, coding) {
-            _ if to_head || matches!(status, 204 | 304) => (Vec::new(), behind.len()),
-            (Some(length), _) => {
-                let len: usize = length.parse().expect("a number");
-                (behind[..len].to_vec(), behind.len() - len)
-            }
-            (None, Some(coding)) => {
-                assert_eq!(coding, "chunked");
-                read_chunks(behind)
-            }
-            (None, None) => {
-                ends_with_close = true;
-                (behind.to_vec(), 0)
-            }
-        };
-        Self {
-            status,
-            reason: parsed.reason.unwrap_or_default().to_string(),
-            keeps_alive: field("Connection").as_deref() != Some("close"),
-            fields: parsed
-                .headers
-                .iter()
-                .map(|header| (header.name.to_string(), String::from_utf8_lossy(header.value).into_owned()))
-                .collect(),
-            body,
-            ends_with_close,
-            rest,
-        }
-    }
-}
-
-/// The body inside well-formed chunks, and how many bytes follow it.
-fn read_chunks(mut rest: &[u8]) -> (Vec<u8>, usize) {
-    let mut body = Vec::new();
-    loop {
-        let line = rest.windows(2).position(|pair| pair == b"\r\n").expect("a size");
-        let size = std::str::from_utf8(&rest[..line]).expect("digits");
-        let size = usize::from_str_radix(size, 16).expect("hexadecimal digits");
-        let (chunk, after) = rest[line + 2..].split_at(size);
-        assert_eq!(&after[..2], b"\r\n", "a chunk ends in CRLF, and so does the last one");
-        body.extend_from_slice(chunk);
-        rest = &after[2..];
-        if size == 0 {
-            return (body, rest.len());
-        }
     }
 }

@@ -5,7 +5,7 @@ PYTHON ?= python3
 PORT ?= 8000
 export PYTHON PORT
 
-.PHONY: help run test check e2e fuzz package format clean
+.PHONY: help run test check e2e fuzz model format clean
 
 help:
 	@echo 'make run      build Funicorn and serve examples/flask_app.py on port $(PORT)'
@@ -13,6 +13,7 @@ help:
 	@echo 'make check    the same without the end-to-end tests'
 	@echo 'make e2e      the end-to-end tests alone; ARGS="-k keep_alive" is handed to pytest'
 	@echo 'make fuzz     try a million inputs on each fuzz target, or run long property tests where there is no nightly toolchain'
+	@echo 'make model    try 10,000 schedules of the threads of a worker in each of several scenarios'
 	@echo 'make format   format the Rust sources'
 	@echo 'make clean    remove everything that was built'
 
@@ -30,6 +31,9 @@ e2e:
 
 fuzz:
 	@scripts/fuzz
+
+model:
+	@scripts/model
 
 format:
 	@cargo fmt --all

@@ -151,7 +151,7 @@ impl Acceptor {
             return;
         }
         for listener in &self.listeners {
-            if let Err(error) = poller.remove(listener.as_fd()) {
+            if let Err(error) = poller.remove_listener(listener.as_fd()) {
                 log::error!("a listener could not be taken out of the poller: {error}");
             }
         }

@@ -4,7 +4,6 @@
 //! thread to thread (see [`rights`](crate::rights)) and is used by one at a time, so that nothing in it is locked.
 
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,9 +38,10 @@ pub(crate) const LAST_GRACE: Duration = Duration::from_secs(1);
 /// Which kind of thread holds the role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// An application thread: while it waits, the service lets go of what the thread holds.
+    /// An application thread, which must not wait: the service would have to take up again what it lets go meanwhile, and
+    /// the role would wait with it for a call that keeps that.
     Application,
-    /// An application thread whose service has let go already.
+    /// An application thread whose service has let go.
     DetachedApplication,
     /// The understudy, which gives the role back to an idle application thread.
     Understudy,
@@ -51,6 +51,8 @@ pub(crate) enum Holder {
 pub(crate) enum Step {
     /// A request is complete.
     Call(Box<Call>),
+    /// Nothing is left to do but to wait.
+    Idle,
     /// An application thread is idle and can have the role.
     Yield,
     /// The worker has been told to stop, and nothing is left to wait for.
@@ -128,7 +130,9 @@ impl Io {
             if holder == Holder::Understudy && shared.rights.wants_role() {
                 return Step::Yield;
             }
-            self.poll(shared, holder);
+            if !self.poll(shared, holder) {
+                return Step::Idle;
+            }
         }
     }
 
@@ -150,20 +154,29 @@ impl Io {
         }
     }
 
-    /// Asks the poller, waiting only if there is nothing else to do, and sorts out what it tells.
-    fn poll(&mut self, shared: &Arc<Shared>, holder: Holder) {
-        self.ask(shared, Some(Duration::ZERO));
-        if self.batch.is_empty() && self.ready.is_empty() {
+    /// Asks the poller and sorts out what it tells; waits if there is nothing else to do. False when the holder must not.
+    fn poll(&mut self, shared: &Arc<Shared>, holder: Holder) -> bool {
+        if !self.ready.is_empty() {
+            self.ask(shared, Some(Duration::ZERO));
+        } else if holder == Holder::Application {
+            // Looking before letting go pays under load, when there is usually more.
+            let is_loaded = self.batch.len() > 1;
+            if is_loaded {
+                self.ask(shared, Some(Duration::ZERO));
+            }
+            if !is_loaded || self.batch.is_empty() {
+                return false;
+            }
+        } else {
             shared.about_to_wait();
             let wanted = holder == Holder::Understudy && shared.rights.wants_role();
-            if !wanted && !shared.has_completions() {
-                let timeout = self.timeout();
-                let mut wait = || self.ask(shared, timeout);
-                if holder == Holder::Application { shared.blocking(wait) } else { wait() }
-            }
+            let timeout =
+                if wanted || shared.has_completions() { Some(Duration::ZERO) } else { self.timeout() };
+            self.ask(shared, timeout);
             shared.done_waiting();
         }
         self.sort_out(shared);
+        true
     }
 
     fn ask(&mut self, shared: &Shared, timeout: Option<Duration>) {
@@ -269,7 +282,7 @@ impl Io {
     /// Takes a connection out of the loop. Nothing that is pending on it will leave.
     fn unseat(&mut self, seat: Seat, shared: &Shared) -> Option<Arc<Connection>> {
         let connection = self.peers.remove(seat)?;
-        if let Err(error) = shared.poller.remove(connection.transport.as_fd()) {
+        if let Err(error) = shared.poller.remove(&connection.transport) {
             log::error!("a connection could not be taken out of the poller: {error}");
         }
         connection.outbox.break_off();
@@ -297,7 +310,7 @@ impl Io {
                 return self.acceptor.pause(&shared.poller, "all places for connections are taken");
             }
             match self.acceptor.accept(index) {
-                Accepted::Connection(fd, info) => self.seat(Transport::plain(fd), info, shared),
+                Accepted::Connection(socket, info) => self.seat(Transport::plain(socket), info, shared),
                 Accepted::Nobody => return,
                 Accepted::Shortage(error) => {
                     if !self.make_room(shared) {
@@ -318,7 +331,7 @@ impl Io {
     fn seat(&mut self, transport: Transport, info: ConnectionInfo, shared: &Arc<Shared>) {
         let seated = self.peers.seat(|seat| {
             let connection = Arc::new(Connection::new(transport, info, seat));
-            shared.poller.add(connection.transport.as_fd(), seat)?;
+            shared.poller.add(&connection.transport, seat)?;
             Ok::<_, std::io::Error>(Peer::new(connection, self.now, shared))
         });
         if let Err(error) = seated {

@@ -36,6 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg_attr(funicorn_model, path = "model/acceptor.rs")]
 mod acceptor;
 mod address;
 mod budget;
@@ -47,6 +48,8 @@ pub mod fork_guard;
 mod io;
 mod lifecycle;
 mod listener;
+#[cfg(all(test, funicorn_model))]
+mod model;
 mod observer;
 mod outbox;
 mod overflow;
@@ -60,6 +63,8 @@ mod signals;
 mod sink;
 mod spool;
 mod supervisor;
+mod sync;
+#[cfg_attr(funicorn_model, path = "model/transport.rs")]
 mod transport;
 mod worker;
 

@@ -11,12 +11,13 @@ mod piece;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use funicorn_http::FileRange;
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::transport::Transport;
 pub(crate) use piece::SpooledRange;
 use piece::{Piece, write_pieces};
@@ -352,4 +353,5 @@ impl State {
 }
 
 #[cfg(test)]
+#[cfg(not(funicorn_model))]
 mod tests;

@@ -1,24 +1,20 @@
-//! Which sockets have something for us? Linux epoll, and all that is known about it.
+//! Which sockets have something for us? What a poller tells, whatever it is made of.
 //!
-//! Connections are registered once, edge-triggered for both directions, and never again: no `epoll_ctl` is paid
-//! per request. The price is that an event comes once, so whoever takes it must remember it (see
+//! Connections are registered once, edge-triggered for both directions, and never again: no system call is paid
+//! for it per request. The price is that an event comes once, so whoever takes it must remember it (see
 //! [`Peer`](crate::peer::Peer), which keeps a "may be ready" flag). Listeners are level-triggered and exclusive, so that
-//! one connection wakes one worker. This file is the only one that would change for another backend.
-//!
-//! A poller is made after the fork that makes its worker, for an epoll set is shared by forked processes.
+//! one connection wakes one worker. A poller is made after the fork that makes its worker.
 
-use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+#[cfg(not(funicorn_model))]
+mod epoll;
 
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
-use rustix::io::Errno;
+#[cfg(not(funicorn_model))]
+pub(crate) use epoll::Poller;
 
-use crate::fork_guard;
+#[cfg(funicorn_model)]
+pub(crate) use crate::model::Poller;
 
-/// What an event is about. Encoded in the 64 bits that the kernel keeps for us.
+/// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     /// [`Poller::wake`] was called.
@@ -38,34 +34,6 @@ pub(crate) struct Seat {
     pub(crate) generation: u32,
 }
 
-/// Events of one wait.
-const EVENTS: usize = 256;
-
-/// Tells the other tokens from connections.
-const KIND: u64 = 1 << 63;
-
-impl Token {
-    fn encode(self) -> u64 {
-        match self {
-            Self::Wake => KIND,
-            Self::Control => KIND | 1,
-            Self::Listener(index) => KIND | 2 | (u64::from(index) << 2),
-            Self::Connection(seat) => {
-                (u64::from(seat.generation & 0x7fff_ffff) << 32) | u64::from(seat.index)
-            }
-        }
-    }
-
-    fn decode(data: u64) -> Self {
-        match (data & KIND != 0, data & 3) {
-            (false, _) => Self::Connection(Seat { index: data as u32, generation: (data >> 32) as u32 }),
-            (true, 0) => Self::Wake,
-            (true, 1) => Self::Control,
-            (true, _) => Self::Listener(((data & !KIND) >> 2) as u32),
-        }
-    }
-}
-
 /// One event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event {
@@ -80,91 +48,6 @@ pub(crate) struct Event {
     pub(crate) hung_up: bool,
 }
 
-impl Event {
-    fn new(event: &epoll::Event) -> Self {
-        let flags = event.flags;
-        Self {
-            token: Token::decode(event.data.u64()),
-            readable: flags
-                .intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
-            writable: flags.contains(EventFlags::OUT),
-            ended: flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
-            hung_up: flags.intersects(EventFlags::HUP | EventFlags::ERR),
-        }
-    }
-}
-
-/// An epoll set and an eventfd that interrupts its wait.
-#[derive(Debug)]
-pub(crate) struct Poller {
-    epoll: OwnedFd,
-    wake: OwnedFd,
-}
-
-impl Poller {
-    /// An empty set.
-    pub(crate) fn new() -> io::Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        fork_guard::watch(epoll.as_fd());
-        fork_guard::watch(wake.as_fd());
-        epoll::add(&epoll, &wake, EventData::new_u64(Token::Wake.encode()), EventFlags::IN | EventFlags::ET)?;
-        Ok(Self { epoll, wake })
-    }
-
-    /// Registers a connection for good: both directions, edge-triggered.
-    pub(crate) fn add(&self, fd: BorrowedFd<'_>, seat: Seat) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(Token::Connection(seat).encode()), flags)?)
-    }
-
-    /// Registers a listener, level-triggered; of the workers that wait for it, the kernel wakes one.
-    pub(crate) fn add_listener_exclusive(&self, fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
-        let data = EventData::new_u64(Token::Listener(index).encode());
-        Ok(epoll::add(&self.epoll, fd, data, EventFlags::IN | EventFlags::EXCLUSIVE)?)
-    }
-
-    /// Registers a source of control, level-triggered.
-    pub(crate) fn add_control(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(Token::Control.encode()), EventFlags::IN)?)
-    }
-
-    /// Takes a source out of the set. It must be in it.
-    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(epoll::delete(&self.epoll, fd)?)
-    }
-
-    /// Waits for events up to `timeout` (`None`: without end) and puts them into `batch`; an interruption is no event.
-    pub(crate) fn wait(&self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
-        let mut room = [const { MaybeUninit::uninit() }; EVENTS];
-        batch.events.clear();
-        let timeout = timeout
-            .map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
-        match epoll::wait(&self.epoll, &mut room, timeout.as_ref()) {
-            Ok((events, _)) => {
-                batch.events.extend(events.iter().map(Event::new));
-                Ok(())
-            }
-            Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Makes the current or the next [`wait`](Self::wait) return. Callable from any thread.
-    pub(crate) fn wake(&self) {
-        // EAGAIN means that the counter is full, so that a wake-up is pending already.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-    }
-}
-
-impl Drop for Poller {
-    fn drop(&mut self) {
-        fork_guard::exit_if_forked();
-        fork_guard::unwatch(std::os::fd::AsRawFd::as_raw_fd(&self.epoll));
-        fork_guard::unwatch(std::os::fd::AsRawFd::as_raw_fd(&self.wake));
-    }
-}
-
 /// The events of one wait.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -172,44 +55,24 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Puts `events` in the place of the last wait's.
+    pub(crate) fn fill(&mut self, events: impl Iterator<Item = Event>) {
+        self.events.clear();
+        self.events.extend(events);
+    }
+
     /// The events of the last wait.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Event> {
         self.events.iter()
     }
 
+    /// How many the last wait brought.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// Whether the last wait brought none.
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_survive_their_encoding() {
-        let seat = Seat { index: u32::MAX, generation: 0x7fff_ffff };
-        let tokens = [
-            Token::Wake,
-            Token::Control,
-            Token::Listener(0),
-            Token::Listener(70_000),
-            Token::Connection(seat),
-        ];
-        for token in tokens {
-            assert_eq!(Token::decode(token.encode()), token);
-        }
-    }
-
-    #[test]
-    fn a_wake_ends_the_wait() {
-        let poller = Poller::new().unwrap();
-        let mut batch = Batch::default();
-        poller.wake();
-        poller.wait(&mut batch, None).unwrap();
-        assert!(batch.iter().any(|event| event.token == Token::Wake));
-        poller.wait(&mut batch, Some(Duration::ZERO)).unwrap();
-        assert!(batch.is_empty(), "the wake-up is edge-triggered: it is told once");
     }
 }

@@ -12,11 +12,12 @@
 //! The understudy sleeps without a timer only while holding the lock under which a call is lent, so no wake-up is lost.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::io::Io;
 use crate::peer::Call;
+use crate::sync::{Condvar, Mutex, MutexGuard, wait_for_tick};
 
 /// How often the understudy looks while calls are being made. A call that is seen twice is long.
 const TICK: Duration = Duration::from_millis(2);
@@ -271,8 +272,7 @@ impl Rights {
                     state = self.tick.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             } else {
-                (state, _) = self.tick.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
-                drop(state);
+                drop(wait_for_tick(&self.tick, state, &self.state, TICK));
                 at_tick();
                 state = self.lock();
             }
@@ -328,4 +328,5 @@ impl Rights {
 }
 
 #[cfg(test)]
+#[cfg(not(funicorn_model))]
 mod tests;

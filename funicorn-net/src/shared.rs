@@ -1,7 +1,6 @@
 //! What do all threads of a worker share? The service, the poller, the two rights, and what finished calls report.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::SystemTime;
 
 use funicorn_http::{HttpDate, Limits, Service};
@@ -13,6 +12,8 @@ use crate::poller::{Poller, Seat};
 use crate::refusals::Refusals;
 use crate::rights::Rights;
 use crate::spool::Spool;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 
 /// How the worker stands towards new work. Only ever grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +149,7 @@ impl Shared {
     /// Wakes the holder of the I/O role if it waits. Call it after the work to be found has been stored.
     pub(crate) fn wake_waiting(&self) {
         // Pairs with `about_to_wait`: either the waiter sees the work, or we see that it waits.
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) {
             self.poller.wake();
         }
@@ -157,7 +158,7 @@ impl Shared {
     /// Announces a wait; afterwards look for work once more, then wait.
     pub(crate) fn about_to_wait(&self) {
         self.waiting.store(true, Ordering::SeqCst);
-        std::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     /// The wait is over.

@@ -5,7 +5,6 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use funicorn_http::Service;
@@ -21,6 +20,7 @@ use crate::peer::Call;
 use crate::poller::Poller;
 use crate::rights::{Duty, QUICK};
 use crate::shared::Shared;
+use crate::sync::thread;
 
 /// One server in one process: listeners, connections, and the threads that call the service.
 pub struct Worker {
@@ -107,6 +107,8 @@ enum Begun {
     Inline { call: Box<Call>, timed: bool },
     /// A call from the queue.
     Queued(Box<Call>),
+    /// To wait with the role, once the service has let go.
+    Idle(Box<Io>),
     /// The role has gone elsewhere.
     Nothing,
     /// The worker has stopped.
@@ -115,19 +117,28 @@ enum Begun {
 
 /// The life of an application thread: hold the I/O role and call inline, or run queued calls, or wait for either.
 ///
-/// While another call is running, the role is held detached, and it is lent before the thread attaches for a call: that call
-/// may keep the interpreter, and must not keep the role with it.
+/// The role never waits for the interpreter: another call may keep it, and must not keep the role with it. So the role is held attached only
+/// as long as there is something to do and no other call is running; to wait, the thread lets go, and it lends the role before it
+/// attaches for a call.
 fn do_duties(shared: &Arc<Shared>) {
     let mut duty = None;
     loop {
-        let begun = match duty.take().or_else(|| shared.rights.duty()) {
+        let mut begun = match duty.take().or_else(|| shared.rights.duty()) {
             Some(duty) if shared.in_flight() == 0 => begin(duty, Holder::Application, shared),
             known => detached(known, shared),
         };
+        if let Begun::Idle(io) = begun {
+            begun = detached(Some(Duty::Io(io, None)), shared);
+        }
         duty = match begun {
             Begun::Inline { call, timed } => run_inline(*call, timed, shared),
             Begun::Queued(call) => {
                 run_queued(*call, shared);
+                None
+            }
+            // It has let go, and so would not have said that; but the role must never be dropped.
+            Begun::Idle(io) => {
+                shared.rights.yield_role(io);
                 None
             }
             Begun::Nothing => None,
@@ -158,6 +169,7 @@ fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
         }
         Duty::Io(mut io, None) => match io.next(shared, holder) {
             Step::Call(call) => (io, call),
+            Step::Idle => return Begun::Idle(io),
             Step::Yield => {
                 shared.rights.yield_role(io);
                 return Begun::Nothing;
@@ -207,6 +219,8 @@ fn understudy(shared: &Arc<Shared>) {
         loop {
             match io.next(shared, Holder::Understudy) {
                 Step::Call(call) => shared.rights.enqueue(call),
+                // Only a holder that must not wait is told so.
+                Step::Idle => {}
                 Step::Yield => {
                     shared.rights.yield_role(io);
                     break;

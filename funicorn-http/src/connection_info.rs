@@ -1,10 +1,13 @@
 //! Who is at the two ends of the connection that a request came over?
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// What is known about a connection; the same for each of its requests.
+/// What is known about a connection.
+///
+/// The same for each of its requests, unless a trusted proxy says for each request whose it is
+/// ([`ForwardingPolicy`](crate::ForwardingPolicy)).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
@@ -14,14 +17,30 @@ pub struct ConnectionInfo {
     pub local: Address,
     /// Whether the client spoke `http` or `https` to us.
     pub scheme: Scheme,
+    /// Under which address a trusted proxy took the request, as far as it says so. `None` in a request that came
+    /// straight from its client.
+    pub proxied: Option<Box<Proxied>>,
 }
 
 impl ConnectionInfo {
     /// A plain-text connection from `peer` to `local`.
     #[must_use]
     pub fn new(peer: Address, local: Address) -> Self {
-        Self { peer, local, scheme: Scheme::Http }
+        Self { peer, local, scheme: Scheme::Http, proxied: None }
     }
+}
+
+/// The address that the client asked for, where a trusted proxy has replaced it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Proxied {
+    /// Host and optional port: valid as the value of a `Host` header, and not empty.
+    pub host: Option<String>,
+    /// The port; it counts more than one in `host`.
+    pub port: Option<u16>,
+    /// The path under which the proxy has mounted the application: empty, or with a slash at its beginning and
+    /// none at its end, and without percent-encoding.
+    pub prefix: Option<String>,
 }
 
 /// One end of a connection.
@@ -32,14 +51,20 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A Unix domain socket: its path, which a client's end usually does not have.
     Unix(Option<PathBuf>),
+    /// An IP address whose port is not known: a client, as most proxies name it.
+    Ip(IpAddr),
+    /// An end that a proxy keeps to itself (RFC 7239 §6.2).
+    Unknown,
 }
 
 impl fmt::Display for Address {
-    /// As an operator would type it: `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/app.sock`, `unix:`.
+    /// As an operator would type it: `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/app.sock`, `unix:`, `192.0.2.1`, `unknown`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(addr) => addr.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.as_deref().unwrap_or("".as_ref()).display()),
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }

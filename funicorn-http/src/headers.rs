@@ -95,4 +95,11 @@ impl<'a> Iterator for HeadersIter<'a> {
     }
 }
 
+impl DoubleEndedIterator for HeadersIter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let (name, value) = self.spans.next_back()?;
+        Some((&self.buf[name.range()], &self.buf[value.range()]))
+    }
+}
+
 impl ExactSizeIterator for HeadersIter<'_> {}

@@ -12,7 +12,8 @@
 //! 5. [`ResponseEncoder`]: the sending half of one request. It knows how the body is framed and whether the connection
 //!    outlives the response.
 //! 6. [`Limits`]: every number that bounds what a peer may send.
-//! 7. [`Refusal`]: why a request is turned away, and with which status; [`encode_refusal`] is the answer.
+//! 7. [`PeerList`], [`ForwardingPolicy`], [`ProxyProtocol`], [`HeaderMap`]: whose word counts about who the client is.
+//! 8. [`Refusal`]: why a request is turned away, and with which status; [`encode_refusal`] is the answer.
 //!
 //! # From bytes to bytes
 //!
@@ -77,11 +78,15 @@ mod chunked;
 mod connection_info;
 mod date;
 mod encoder;
+mod forwarded;
 mod framing;
 mod head;
+mod header_map;
 mod headers;
 mod limits;
 mod lines;
+mod peer_list;
+mod proxy_protocol;
 mod refusal;
 mod request;
 mod request_line;
@@ -93,11 +98,15 @@ mod writer;
 
 pub use block_frame::BlockFrame;
 pub use body::{Body, ReadBody};
-pub use connection_info::{Address, ConnectionInfo, Scheme};
+pub use connection_info::{Address, ConnectionInfo, Proxied, Scheme};
 pub use date::HttpDate;
 pub use encoder::{AfterResponse, CONTINUE, ResponseEncoder};
+pub use forwarded::{ForwardedHeaders, ForwardedHeadersError, ForwardingPolicy};
+pub use header_map::HeaderMap;
 pub use headers::{Headers, HeadersIter};
 pub use limits::Limits;
+pub use peer_list::{ParsePeerError, PeerList};
+pub use proxy_protocol::{ProxyHeader, ProxyProtocol};
 pub use refusal::{Refusal, encode_refusal};
 pub use request::{Request, RequestHead, RequestHeadBuilder, TargetForm, Version};
 pub use response::{BodyLength, HeaderError, ResponseHead};

@@ -20,6 +20,17 @@ pub enum Refusal {
     /// A header line is malformed, folded or holds forbidden bytes (RFC 9112 §5, RFC 9110 §5.5).
     #[error("a header line is malformed")]
     Header,
+    /// A header name holds `_`, which the operator has refused ([`HeaderMap::Refuse`](crate::HeaderMap::Refuse)).
+    #[error("a header name contains an underscore")]
+    HeaderName,
+    /// What a trusted proxy says in a forwarding header cannot be understood, or is said twice
+    /// ([`ForwardingPolicy`](crate::ForwardingPolicy)).
+    #[error("a forwarding header is malformed or repeated")]
+    Forwarded,
+    /// The PROXY header that has to stand before the first request is missing or malformed
+    /// ([`ProxyProtocol`](crate::ProxyProtocol)).
+    #[error("the PROXY protocol header is missing or malformed")]
+    ProxyHeader,
     /// A line ends in a bare LF, or a CR stands alone (RFC 9112 §2.2).
     #[error("a line does not end in CRLF")]
     LineEnding,
@@ -91,6 +102,9 @@ impl Refusal {
             | Self::Target
             | Self::NulInPath
             | Self::Header
+            | Self::HeaderName
+            | Self::Forwarded
+            | Self::ProxyHeader
             | Self::LineEnding
             | Self::Host
             | Self::ContentLength

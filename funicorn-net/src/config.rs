@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use funicorn_http::Limits;
+use funicorn_http::{ForwardingPolicy, HeaderMap, Limits, PeerList, ProxyProtocol};
 
 /// How a [`Worker`](crate::Worker) serves.
 #[derive(Clone, Debug)]
@@ -24,6 +24,14 @@ pub struct WorkerConfig {
     pub spool_dir: PathBuf,
     /// The value of the `Server` header where the application sets none.
     pub server: String,
+    /// Whose forwarding headers count, and which: those of this machine, `X-Forwarded-For` and `-Proto`.
+    pub forwarding: ForwardingPolicy,
+    /// Which versions of the PROXY protocol are spoken: none.
+    pub proxy_protocol: ProxyProtocol,
+    /// The peers that speak it, each of which must; those of this machine.
+    pub proxy_allow_from: PeerList,
+    /// What is done with header names that hold `_`. Here only a refusal is; see [`HeaderMap`].
+    pub header_map: HeaderMap,
 }
 
 impl Default for WorkerConfig {
@@ -36,6 +44,10 @@ impl Default for WorkerConfig {
             graceful_timeout: Duration::from_secs(30),
             spool_dir: std::env::temp_dir(),
             server: "funicorn".to_owned(),
+            forwarding: ForwardingPolicy::default(),
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_allow_from: PeerList::default(),
+            header_map: HeaderMap::Drop,
         }
     }
 }

@@ -51,6 +51,7 @@ mod listener;
 #[cfg(all(test, funicorn_model))]
 mod model;
 mod observer;
+mod origin;
 mod outbox;
 mod overflow;
 mod peer;

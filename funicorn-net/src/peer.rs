@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use funicorn_http::{
-    CONTINUE, Event, Refusal, Request, RequestHead, ResponseWriter, Session, encode_refusal,
+    CONTINUE, ConnectionInfo, Event, Refusal, Request, RequestHead, ResponseWriter, Session, encode_refusal,
 };
 
 use crate::config::Deadlines;
 use crate::connection::Connection;
+use crate::origin::Origin;
 use crate::outbox::Flush;
 use crate::poller;
 use crate::shared::{After, Shared};
@@ -75,6 +76,7 @@ pub(crate) enum Intent {
 /// One connection, as the loop sees it.
 pub(crate) struct Peer {
     pub(crate) connection: Arc<Connection>,
+    origin: Origin,
     session: Session,
     /// Received and not yet consumed.
     input: BytesMut,
@@ -117,6 +119,7 @@ enum Then {
 /// A request whose body is on its way.
 struct Arriving {
     head: RequestHead,
+    info: Arc<ConnectionInfo>,
     body: BodyBuffer,
     /// Since when the body may come, and how much of it has.
     since: Instant,
@@ -144,6 +147,7 @@ impl Peer {
     /// A connection that has just been accepted.
     pub(crate) fn new(connection: Arc<Connection>, turn_start: Instant, shared: &Shared) -> Self {
         Self {
+            origin: Origin::new(&connection.info, &shared.config),
             connection,
             session: Session::new(Arc::clone(&shared.limits)),
             input: BytesMut::new(),
@@ -327,7 +331,11 @@ impl Peer {
     }
 
     fn parse(&mut self, input: &mut &[u8], shared: &Arc<Shared>, now: Instant) -> Result<Parsed, Refusal> {
-        let deadlines = &shared.config.deadlines;
+        let (config, deadlines) = (&shared.config, &shared.config.deadlines);
+        // While a PROXY header is awaited, the deadline that the new connection got goes on.
+        if !self.origin.is_told(input, config)? {
+            return Ok(Parsed::NeedMore);
+        }
         if self.session.is_between_requests() {
             self.deadline = Some(now + deadlines.head);
             self.answer_by = deadlines.request.map(|time| now + time);
@@ -336,6 +344,7 @@ impl Peer {
             match self.session.receive(input)? {
                 Event::Incomplete => return Ok(Parsed::NeedMore),
                 Event::Head(received) => {
+                    let info = self.origin.of_request(&received.head, config)?;
                     if shared.spool.is_full_for(received.length) {
                         return Err(Refusal::Unavailable);
                     }
@@ -344,7 +353,7 @@ impl Peer {
                         let _ = self.connection.write(CONTINUE);
                     }
                     let body = BodyBuffer::new(received.length, &shared.spool);
-                    let arriving = Arriving { head: received.head, body, since: now, received: 0 };
+                    let arriving = Arriving { head: received.head, info, body, since: now, received: 0 };
                     self.deadline = Some(arriving.deadline(now, deadlines));
                     self.arriving = Some(arriving);
                 }
@@ -366,11 +375,11 @@ impl Peer {
 
     fn complete(&self, arriving: Arriving, shared: &Arc<Shared>, now: Instant) -> Result<Call, Refusal> {
         let (body, memory) = arriving.body.complete().map_err(unavailable)?;
-        let info = Arc::clone(&self.connection.info);
+        let Arriving { head, info, .. } = arriving;
         let connection = Arc::clone(&self.connection);
-        let sink = Http1Sink::new(Arc::clone(shared), connection, &arriving.head, now, memory);
+        let sink = Http1Sink::new(Arc::clone(shared), connection, Arc::clone(&info), &head, now, memory);
         Ok(Call {
-            request: Request::new(arriving.head, body, info),
+            request: Request::new(head, body, info),
             response: ResponseWriter::new(Box::new(sink)),
             received_at: now,
         })
@@ -378,7 +387,7 @@ impl Peer {
 
     /// Answers a request that does not reach the application, and lets the peer read the answer.
     fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Intent {
-        turn.shared.refusals.note(&self.connection.info.peer, refusal);
+        turn.shared.refusals.note(self.origin.peer(), refusal);
         self.arriving = None;
         let mut answer = Vec::new();
         encode_refusal(refusal, &turn.shared.date(), turn.shared.config.server.as_bytes(), &mut answer);
@@ -418,7 +427,7 @@ impl Peer {
 
     /// Cuts the connection, whoever is still answering.
     fn cut(&self, why: &str, shared: &Shared) -> Intent {
-        shared.refusals.note_cut(&self.connection.info.peer, why);
+        shared.refusals.note_cut(self.origin.peer(), why);
         Intent::Reset
     }
 }

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use funicorn_http::{
-    AbortReason, AfterResponse, BodyLength, FileRange, RequestHead, ResponseEncoder, ResponseHead,
-    ResponseSink, SendError,
+    AbortReason, AfterResponse, BodyLength, ConnectionInfo, FileRange, RequestHead, ResponseEncoder,
+    ResponseHead, ResponseSink, SendError,
 };
 
 use crate::budget::Share;
@@ -34,6 +34,8 @@ const FILE_AT_ONCE: usize = 256 * 1024;
 pub(crate) struct Http1Sink {
     shared: Arc<Shared>,
     connection: Arc<Connection>,
+    /// Whose request it is.
+    info: Arc<ConnectionInfo>,
     encoder: ResponseEncoder,
     progress: Progress,
     /// What leaves next: head, chunk size, small block.
@@ -61,10 +63,12 @@ enum Progress {
 }
 
 impl Http1Sink {
-    /// The sink for one request that was received on `connection` at `received_at`, and whose body takes `body` of the memory.
+    /// The sink for one request that was received on `connection` at `received_at`, came from where `info` says, and whose body
+    /// takes `body` of the memory.
     pub(crate) fn new(
         shared: Arc<Shared>,
         connection: Arc<Connection>,
+        info: Arc<ConnectionInfo>,
         request: &RequestHead,
         received_at: Instant,
         body: Option<Share>,
@@ -74,6 +78,7 @@ impl Http1Sink {
             encoder: ResponseEncoder::new(request),
             shared,
             connection,
+            info,
             progress: Progress::Waiting,
             front: Vec::new(),
             kept: 0,
@@ -211,7 +216,7 @@ impl Http1Sink {
         if let (Some(observer), Some(head)) = (&self.shared.observer, self.request.take()) {
             let exchange = Exchange {
                 head: &head,
-                connection: &self.connection.info,
+                connection: &self.info,
                 status: self.status,
                 body_sent: self.body_sent,
                 duration: self.received_at.elapsed(),
@@ -327,7 +332,7 @@ impl ResponseSink for Http1Sink {
 
     fn abort(mut self: Box<Self>, reason: AbortReason) {
         fork_guard::exit_if_forked();
-        log::debug!("a response to {} was given up: {reason:?}", self.connection.info.peer);
+        log::debug!("a response to {} was given up: {reason:?}", self.info.peer);
         if matches!(self.progress, Progress::Waiting) && self.shared.stage() < Stage::Ending {
             let after = if self.answer_500().is_some() { After::Close } else { After::Reset };
             return self.end(after);

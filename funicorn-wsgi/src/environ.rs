@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, TryLockError};
 
-use funicorn_http::{Address, ConnectionInfo, RequestHead, Scheme, TargetForm, Version};
+use funicorn_http::{Address, ConnectionInfo, HeaderMap, RequestHead, Scheme, TargetForm, Version};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -19,6 +19,7 @@ use crate::header_keys::HeaderKey;
 use crate::input::Input;
 use crate::native_string::{decimal, to_native};
 use crate::path;
+use crate::proxied;
 use crate::recollection::Recollection;
 
 /// What most requests have in common. The template holds it, and [`Environs::build`] sets what differs.
@@ -41,6 +42,7 @@ pub(crate) struct Environs {
     template: Py<PyDict>,
     /// `SCRIPT_NAME` as bytes.
     root: Vec<u8>,
+    header_map: HeaderMap,
     recollection: Mutex<Recollection>,
 }
 
@@ -65,7 +67,9 @@ impl Environs {
         template.set_item("SERVER_SOFTWARE", to_native(py, config.server_software.as_bytes())?)?;
         template.set_item("SCRIPT_NAME", to_native(py, &root)?)?;
         grow(&template)?;
-        Ok(Self { template: template.unbind(), root, recollection: Mutex::default() })
+        let header_map = config.header_map;
+        let recollection = Mutex::new(Recollection::new(header_map));
+        Ok(Self { template: template.unbind(), root, header_map, recollection })
     }
 
     /// The environ of one request, whose decoded path is `path`. Its body, if it has one, has `body_len`
@@ -89,16 +93,19 @@ impl Environs {
             }
             // Waiting for a lock while attached could be waiting for ever.
             Err(TryLockError::WouldBlock) => {
-                empty = Recollection::default();
+                empty = Recollection::new(self.header_map);
                 &mut empty
             }
         };
         let environ = self.copy_template(py, recollection, head, connection)?;
-        self.set_request_line(&environ, head, path)?;
+        self.set_request_line(&environ, head, (path, connection))?;
         if let Some(input) = input {
             environ.set_item(intern!(py, "wsgi.input"), input)?;
         }
         let announced = set_headers(&environ, recollection, head)?;
+        if let Some(proxied) = &connection.proxied {
+            proxied::set_server(&environ, proxied, (head, connection.scheme))?;
+        }
         match body_len {
             // The length of the body as it is read: a chunked one, being complete, has one too. Without a
             // body that was announced there is none.
@@ -131,9 +138,13 @@ impl Environs {
                 environ
             }
         };
-        if let Address::Tcp(addr) = &connection.peer {
-            environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, addr.ip())?)?;
-            environ.set_item(intern!(py, "REMOTE_PORT"), decimal(py, addr.port().into())?)?;
+        match &connection.peer {
+            Address::Tcp(addr) => {
+                environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, addr.ip())?)?;
+                environ.set_item(intern!(py, "REMOTE_PORT"), decimal(py, addr.port().into())?)?;
+            }
+            Address::Ip(ip) => environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, *ip)?)?,
+            _ => {}
         }
         if connection.scheme == Scheme::Https {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
@@ -142,8 +153,14 @@ impl Environs {
         Ok(environ)
     }
 
-    /// Sets what the request line says beyond `GET / HTTP/1.1`.
-    fn set_request_line(&self, environ: &Bound<'_, PyDict>, head: &RequestHead, path: &[u8]) -> PyResult<()> {
+    /// Sets what the request line says beyond `GET / HTTP/1.1`, with the path as seen from where the
+    /// application is mounted.
+    fn set_request_line(
+        &self,
+        environ: &Bound<'_, PyDict>,
+        head: &RequestHead,
+        (path, connection): (&[u8], &ConnectionInfo),
+    ) -> PyResult<()> {
         let py = environ.py();
         if head.method() != b"GET" {
             environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, head.method())?)?;
@@ -159,11 +176,15 @@ impl Environs {
         if !head.query().is_empty() {
             environ.set_item(intern!(py, "QUERY_STRING"), to_native(py, head.query())?)?;
         }
+        let prefix = connection.proxied.as_ref().and_then(|proxied| proxied.prefix.as_deref());
+        let root = prefix.map_or(&self.root[..], str::as_bytes);
         if head.form() == TargetForm::Asterisk {
             // `OPTIONS *` asks about the server as a whole, which is mounted nowhere.
             environ.set_item(intern!(py, "SCRIPT_NAME"), intern!(py, ""))?;
+        } else if prefix.is_some() {
+            environ.set_item(intern!(py, "SCRIPT_NAME"), to_native(py, root)?)?;
         }
-        match path::path_info(path, &self.root) {
+        match path::path_info(path, root) {
             b"/" => Ok(()),
             info => environ.set_item(intern!(py, "PATH_INFO"), to_native(py, info)?),
         }
@@ -189,7 +210,7 @@ fn set_headers(
             HeaderKey::Left => {}
         }
     }
-    // A line that added no key has come twice; that is rare, so only then are the names compared.
+    // A line that added no key has come twice; that is rare, so only then are the keys compared.
     if environ.len() < expected {
         join_repeated(environ, recollection, head)?;
     }
@@ -208,24 +229,30 @@ fn grow(template: &Bound<'_, PyDict>) -> PyResult<()> {
     passing.iter().try_for_each(|key| template.del_item(key))
 }
 
-/// Joins the values of lines that have the same name, in order: by `,`, and those of Cookie, where a comma
-/// is data, by `; `.
+/// Joins the values of lines that have the same key, in order: by `,`, and those of Cookie, where a comma is
+/// data, by `; `.
 fn join_repeated(
     environ: &Bound<'_, PyDict>,
     recollection: &mut Recollection,
     head: &RequestHead,
 ) -> PyResult<()> {
     let py = environ.py();
-    for (index, (name, _)) in head.headers().iter().enumerate() {
-        let same = |(_, (other, _)): &(usize, (&[u8], &[u8]))| other.eq_ignore_ascii_case(name);
-        let mut lines = head.headers().iter().enumerate().filter(same);
-        // Each name once, at its first line, and only if there is another.
-        let is_repeated = lines.next().is_some_and(|(first, _)| first == index) && lines.next().is_some();
-        let HeaderKey::Variable(key) = recollection.keys.of(py, name) else { continue };
-        if is_repeated {
-            let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
-            let lines = head.headers().iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-            let values: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
+    let variables = head.headers().iter().filter_map(|(name, value)| match recollection.keys.of(py, name) {
+        HeaderKey::Variable(key) => Some((key, value)),
+        HeaderKey::Announcement | HeaderKey::Left => None,
+    });
+    let variables: Vec<(Py<PyString>, &[u8])> = variables.collect();
+    let cookie = intern!(py, "HTTP_COOKIE");
+    for (index, (key, _)) in variables.iter().enumerate() {
+        // Keys are interned: the same text is the same object.
+        let is_same = |(other, _): &&(Py<PyString>, &[u8])| other.is(key);
+        // Each key once, at its first line, and only if there is another.
+        if variables[..index].iter().any(|line| is_same(&line)) {
+            continue;
+        }
+        let values: Vec<&[u8]> = variables.iter().filter(is_same).map(|(_, value)| *value).collect();
+        if values.len() > 1 {
+            let separator: &[u8] = if key.is(cookie) { b"; " } else { b"," };
             environ.set_item(key, to_native(py, &values.join(separator))?)?;
         }
     }
@@ -243,7 +270,7 @@ fn method<'py>(py: Python<'py>, method: &[u8]) -> PyResult<Bound<'py, PyString>>
 }
 
 /// The name and port in a Host header or an authority; never empty.
-fn split_host(host: &[u8], scheme: Scheme) -> (&[u8], &[u8]) {
+pub(crate) fn split_host(host: &[u8], scheme: Scheme) -> (&[u8], &[u8]) {
     let after_brackets = host.iter().rposition(|&byte| byte == b']').unwrap_or(0);
     let colon = host[after_brackets..].iter().rposition(|&byte| byte == b':').map(|at| after_brackets + at);
     let (name, port) = match colon {

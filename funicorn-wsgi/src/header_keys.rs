@@ -1,5 +1,12 @@
 //! Under which key does a request header stand in the environ? (RFC 3875 §4.1.18.)
 //!
+//! Two names may give one key: `-` and `_` become the same, and the key of a name without prefix is another's
+//! with it. What could pass for something that the server or a proxy vouches for is left out:
+//!
+//! - names with `_`, unless the operator wants them ([`HeaderMap::Dangerous`]); never those that would stand
+//!   beside `Content-Type`, `Content-Length` or `Transfer-Encoding`;
+//! - `Proxy`, always: programs take `HTTP_PROXY` for the proxy to use for their own requests (CVE-2016-5385).
+//!
 //! Clients send the same few dozen names in the same few spellings, so the key of each spelling is
 //! remembered: no name is upper-cased twice, and the keys are interned, so that the dictionary compares
 //! pointers. Measured on 3.11: 14 ns for a remembered key against 110 ns for one that is built each time.
@@ -8,6 +15,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use funicorn_http::HeaderMap;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -21,23 +29,29 @@ pub(crate) enum HeaderKey {
     Variable(Py<PyString>),
     /// `Content-Length` or `Transfer-Encoding`, which announce a body: the server speaks for them.
     Announcement,
-    /// Never in the environ: the name contains `_` and would pass for another one's key.
+    /// Never in the environ: it would pass for something else.
     Left,
 }
 
 /// The remembered keys, by name as sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HeaderKeys {
+    map: HeaderMap,
     known: HashMap<Box<[u8]>, HeaderKey, BuildHasherDefault<Words>>,
 }
 
 impl HeaderKeys {
+    /// None remembered.
+    pub(crate) fn new(map: HeaderMap) -> Self {
+        Self { map, known: HashMap::default() }
+    }
+
     /// The key of `name`.
     pub(crate) fn of(&mut self, py: Python<'_>, name: &[u8]) -> HeaderKey {
         if let Some(key) = self.known.get(name) {
             return key.clone_ref(py);
         }
-        let key = HeaderKey::of(py, name);
+        let key = HeaderKey::of(py, name, self.map);
         if self.known.len() < CAPACITY {
             self.known.insert(name.into(), key.clone_ref(py));
         }
@@ -46,20 +60,23 @@ impl HeaderKeys {
 }
 
 impl HeaderKey {
-    fn of(py: Python<'_>, name: &[u8]) -> Self {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        if is("content-length") || is("transfer-encoding") {
-            return Self::Announcement;
-        }
-        if name.contains(&b'_') {
+    fn of(py: Python<'_>, name: &[u8], map: HeaderMap) -> Self {
+        let has_underscore = name.contains(&b'_');
+        if has_underscore && map != HeaderMap::Dangerous {
             return Self::Left;
         }
-        let prefix = if is("content-type") { "" } else { "HTTP_" };
         let upper = name.iter().map(|&byte| match byte {
             b'-' => '_',
             _ => char::from(byte.to_ascii_uppercase()),
         });
-        let key: String = prefix.chars().chain(upper).collect();
+        let upper: String = upper.collect();
+        let key = match upper.as_str() {
+            "PROXY" => return Self::Left,
+            "CONTENT_LENGTH" | "TRANSFER_ENCODING" | "CONTENT_TYPE" if has_underscore => return Self::Left,
+            "CONTENT_LENGTH" | "TRANSFER_ENCODING" => return Self::Announcement,
+            "CONTENT_TYPE" => upper,
+            _ => format!("HTTP_{upper}"),
+        };
         Self::Variable(PyString::intern(py, &key).unbind())
     }
 

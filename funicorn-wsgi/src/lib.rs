@@ -7,7 +7,7 @@
 //! 2. [`ApplicationSpec`] and [`LoadError`]: how `shop.wsgi:application` becomes a callable (`spec`,
 //!    `application`).
 //! 3. [`WsgiService`]: one request (`service`). Its environ is made from a template (`environ`, `header_keys`,
-//!    `path`, `recollection`), its body is read through `wsgi.input` (`input`), and what is not for the client goes to
+//!    `path`, `proxied`, `recollection`), its body is read through `wsgi.input` (`input`), and what is not for the client goes to
 //!    `wsgi.errors` ([`ErrorLog`]).
 //! 4. `start_response` and `write`: two callables over one slot (`exchange`), with the rules for status and
 //!    headers (`start_response`).
@@ -43,6 +43,7 @@ mod input;
 mod interpreter;
 mod native_string;
 mod path;
+mod proxied;
 mod recollection;
 mod response;
 mod service;

@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use funicorn_http::HeaderMap;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -21,7 +22,7 @@ const LISTENERS: usize = 16;
 const CLIENTS: usize = 64;
 
 /// What is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recollection {
     pub(crate) keys: HeaderKeys,
     /// Templates that name their listener.
@@ -30,6 +31,11 @@ pub(crate) struct Recollection {
 }
 
 impl Recollection {
+    /// Nothing yet.
+    pub(crate) fn new(header_map: HeaderMap) -> Self {
+        Self { keys: HeaderKeys::new(header_map), listeners: Vec::new(), clients: Vec::new() }
+    }
+
     /// A copy of `template` with `SERVER_NAME` and `SERVER_PORT` of the listener at `addr`.
     pub(crate) fn environ_at<'py>(
         &mut self,

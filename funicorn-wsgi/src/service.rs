@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use funicorn_http::{Body, ConnectionInfo, Refusal, Request, RequestHead, ResponseWriter, Service};
+use funicorn_http::{
+    Body, ConnectionInfo, HeaderMap, Refusal, Request, RequestHead, ResponseWriter, Service,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyContext;
 
@@ -24,7 +26,12 @@ pub struct WsgiConfig {
     ///
     /// For `/p`, the paths `/p` and `/p/...` lose the prefix; any other path is taken to have lost it at a
     /// proxy.
+    /// A request that a trusted proxy has mounted elsewhere ([`Proxied::prefix`](funicorn_http::Proxied::prefix))
+    /// has that path instead.
     pub root_path: String,
+    /// What becomes of headers whose names hold `_`. Here [`HeaderMap::Refuse`] drops them, since it is the
+    /// server that refuses.
+    pub header_map: HeaderMap,
     /// Whether a hop-by-hop header of the application raises (PEP 3333, "Other HTTP Features") instead of
     /// being dropped and logged once.
     pub strict_headers: bool,
@@ -42,6 +49,7 @@ impl Default for WsgiConfig {
     fn default() -> Self {
         Self {
             root_path: String::new(),
+            header_map: HeaderMap::Drop,
             strict_headers: false,
             multithread: false,
             multiprocess: false,

@@ -8,4 +8,5 @@ mod file_wrapper;
 mod input;
 mod iterable;
 mod loading;
+mod proxies;
 mod start_response;

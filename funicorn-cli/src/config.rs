@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use funicorn_http::{ForwardingPolicy, HeaderMap, PeerList, ProxyProtocol};
 use funicorn_net::{BindAddress, Deadlines, SupervisorConfig, WorkerConfig, WorkerLimits};
 use funicorn_wsgi::{ApplicationSpec, InterpreterConfig, WsgiConfig};
 use log::LevelFilter;
@@ -40,6 +41,14 @@ pub struct Config {
     pub root_path: String,
     /// Whether a hop-by-hop header of the application is an error.
     pub strict_headers: bool,
+    /// Whose forwarding headers count, and which.
+    pub forwarding: ForwardingPolicy,
+    /// Which versions of the PROXY protocol are spoken.
+    pub proxy_protocol: ProxyProtocol,
+    /// The peers that speak it.
+    pub proxy_allow_from: PeerList,
+    /// What becomes of headers whose names hold `_`.
+    pub header_map: HeaderMap,
     /// How much clients may send, and how much may wait.
     pub limits: WorkerLimits,
     /// How long clients may take.
@@ -83,6 +92,10 @@ impl Config {
             argv: Vec::new(),
             root_path: String::new(),
             strict_headers: false,
+            forwarding: ForwardingPolicy::default(),
+            proxy_protocol: ProxyProtocol::default(),
+            proxy_allow_from: PeerList::default(),
+            header_map: HeaderMap::default(),
             limits: WorkerLimits::default(),
             deadlines: Deadlines::default(),
             spool_dir: default_spool_dir(),
@@ -109,6 +122,10 @@ impl Config {
             argv,
             root_path: flags.root_path,
             strict_headers: flags.strict_headers,
+            forwarding: ForwardingPolicy::new(flags.forwarded_allow_ips, flags.forwarded_headers),
+            proxy_protocol: flags.proxy_protocol,
+            proxy_allow_from: flags.proxy_allow_from,
+            header_map: flags.header_map,
             limits: flags.limits.to_limits(),
             deadlines: flags.timeouts.to_deadlines(),
             spool_dir: flags.limits.spool_dir.unwrap_or_else(default_spool_dir),
@@ -156,6 +173,10 @@ impl Config {
         config.deadlines.clone_from(&self.deadlines);
         config.graceful_timeout = self.graceful_timeout;
         config.spool_dir.clone_from(&self.spool_dir);
+        config.forwarding.clone_from(&self.forwarding);
+        config.proxy_protocol = self.proxy_protocol;
+        config.proxy_allow_from.clone_from(&self.proxy_allow_from);
+        config.header_map = self.header_map;
         config
     }
 
@@ -171,6 +192,7 @@ impl Config {
     pub(crate) fn wsgi(&self, workers: usize) -> WsgiConfig {
         let mut config = WsgiConfig::default();
         config.root_path.clone_from(&self.root_path);
+        config.header_map = self.header_map;
         config.strict_headers = self.strict_headers;
         config.multithread = self.threads > 1;
         config.multiprocess = workers > 1;
@@ -231,6 +253,10 @@ mod tests {
         assert_eq!(config.bind, ["127.0.0.1:8000".parse().unwrap()]);
         assert_eq!((config.workers, config.threads), (1, 1));
         assert_eq!(config.graceful_timeout, Duration::from_secs(30));
+        assert_eq!(config.forwarding, ForwardingPolicy::default());
+        assert_eq!(config.proxy_protocol, ProxyProtocol::Off);
+        assert_eq!(config.proxy_allow_from, PeerList::default());
+        assert_eq!(config.header_map, HeaderMap::Drop);
         assert_eq!(config.limits.request.body, 100 << 20);
         assert_eq!(config.access_log, None);
         assert_eq!(config.argv, ["/bin/funicorn", "app"]);
@@ -254,6 +280,33 @@ mod tests {
     }
 
     #[test]
+    fn flags_about_proxies_reach_the_layers() {
+        let config = config(
+            "--forwarded-allow-ips 10.0.0.0/8,unix --forwarded-headers forwarded --proxy-protocol \
+             --proxy-allow-from * --header-map refuse app",
+        )
+        .unwrap();
+        let worker = config.worker(1);
+        assert_eq!(worker.forwarding.trusted, "10.0.0.0/8,unix".parse().unwrap());
+        assert_eq!(worker.forwarding.headers, "forwarded".parse().unwrap());
+        assert_eq!(worker.proxy_protocol, ProxyProtocol::Auto);
+        assert_eq!(worker.proxy_allow_from, "*".parse().unwrap());
+        assert_eq!((worker.header_map, config.wsgi(1).header_map), (HeaderMap::Refuse, HeaderMap::Refuse));
+    }
+
+    #[test]
+    fn the_proxy_protocol_has_versions() {
+        for (flag, expected) in [
+            ("--proxy-protocol=v1 app", ProxyProtocol::V1),
+            ("--proxy-protocol=v2 app", ProxyProtocol::V2),
+            ("--proxy-protocol=off app", ProxyProtocol::Off),
+            ("app --proxy-protocol", ProxyProtocol::Auto),
+        ] {
+            assert_eq!(config(flag).unwrap().proxy_protocol, expected, "{flag}");
+        }
+    }
+
+    #[test]
     fn wrong_flags_end_with_code_2() {
         for args in [
             "",
@@ -266,6 +319,13 @@ mod tests {
             "app.py/x",
             "app --log-level loud",
             "app --limit-request-body lots",
+            "app --forwarded-allow-ips localhost",
+            "app --forwarded-allow-ips 10.0.0.1/8",
+            "app --forwarded-headers x-real-ip",
+            "app --forwarded-headers forwarded,x-forwarded-for",
+            "app --proxy-protocol=v3",
+            "app --proxy-allow-from x",
+            "app --header-map Drop",
         ] {
             assert_eq!(config(args).unwrap_err().exit_code(), 2, "{args}");
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Parser};
+use funicorn_http::{ForwardedHeaders, HeaderMap, PeerList, ProxyProtocol};
 use funicorn_net::BindAddress;
 use funicorn_wsgi::ApplicationSpec;
 
@@ -83,6 +84,37 @@ pub struct Flags {
     #[arg(long, help_heading = "Application")]
     pub strict_headers: bool,
 
+    /// Proxies whose forwarding headers count: IP addresses, ranges such as 10.0.0.0/8, unix, or * for
+    /// whoever connects, separated by commas. Each address in X-Forwarded-For that is one of them is
+    /// passed over.
+    #[arg(long, value_name = "PEERS", default_value = PEERS, help_heading = "Proxies")]
+    #[arg(env = "FORWARDED_ALLOW_IPS", value_parser = parse::<PeerList>)]
+    pub forwarded_allow_ips: PeerList,
+
+    /// The forwarding headers that these proxies set: x-forwarded-for, -proto, -host, -port, -prefix (with
+    /// their whole names), or forwarded (RFC 7239) alone. Name none that they only pass on.
+    #[arg(long, value_name = "NAMES", default_value = "x-forwarded-for,x-forwarded-proto")]
+    #[arg(help_heading = "Proxies", value_parser = parse::<ForwardedHeaders>)]
+    pub forwarded_headers: ForwardedHeaders,
+
+    /// Expect a PROXY protocol header on each connection of --proxy-allow-from: off, v1, v2 or auto (either;
+    /// also without a value).
+    #[arg(long, value_name = "VERSION", default_value = "off", default_missing_value = "auto")]
+    #[arg(num_args = 0..=1, require_equals = true, help_heading = "Proxies")]
+    #[arg(value_parser = parse::<ProxyProtocol>)]
+    pub proxy_protocol: ProxyProtocol,
+
+    /// Peers that send the PROXY protocol header, each on every connection. Others speak plain HTTP.
+    #[arg(long, value_name = "PEERS", default_value = PEERS, help_heading = "Proxies")]
+    #[arg(value_parser = parse::<PeerList>)]
+    pub proxy_allow_from: PeerList,
+
+    /// Headers with _ in their names, which could pass for others with -: drop them, refuse the request, or
+    /// map them (dangerous).
+    #[arg(long, value_name = "drop|refuse|dangerous", default_value = "drop", help_heading = "Proxies")]
+    #[arg(value_parser = parse::<HeaderMap>)]
+    pub header_map: HeaderMap,
+
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
 
@@ -99,6 +131,9 @@ pub struct Flags {
     #[arg(value_parser = PossibleValuesParser::new(["error", "warning", "info", "debug"]), hide_possible_values = true)]
     pub log_level: String,
 }
+
+/// Those of this machine, as text.
+const PEERS: &str = "127.0.0.1,::1,unix";
 
 const AFTER_HELP: &str = "\
 Signals: TERM stops when the requests in flight are finished, INT and QUIT without waiting for them;

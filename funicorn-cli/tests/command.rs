@@ -12,7 +12,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_funicorn"));
-    command.args(args).current_dir(dir).env("VIRTUAL_ENV", "").env_remove("PYTHONPATH").stdin(Stdio::null());
+    command
+        .args(args)
+        .current_dir(dir)
+        .env("VIRTUAL_ENV", "")
+        .env_remove("PYTHONPATH")
+        .env_remove("FORWARDED_ALLOW_IPS")
+        .stdin(Stdio::null());
     command
 }
 

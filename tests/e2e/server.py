@@ -30,7 +30,8 @@ def command() -> list[str]:
 
 def environment(extra: dict | None = None) -> dict[str, str]:
     """The environment of the server: ours, with the virtual environment that runs the tests active."""
-    result = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "FUNICORN_"))}
+    ours = ("PYTHON", "FUNICORN_", "FORWARDED_")
+    result = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     result["VIRTUAL_ENV"] = sys.prefix
     result["PATH"] = os.pathsep.join([str(Path(sys.prefix, "bin")), result.get("PATH", os.defpath)])
     result.update(extra or {})

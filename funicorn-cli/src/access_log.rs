@@ -95,9 +95,9 @@ impl Line<'_> {
     fn format(&self, now: &Moment) -> Vec<u8> {
         let head = self.head;
         let mut line = Vec::with_capacity(256);
-        match self.peer {
-            Address::Tcp(addr) => line.extend_from_slice(addr.ip().to_canonical().to_string().as_bytes()),
-            _ => line.push(b'-'),
+        match self.peer.ip() {
+            Some(ip) => line.extend_from_slice(ip.to_string().as_bytes()),
+            None => line.push(b'-'),
         }
         line.extend_from_slice(b" - ");
         match head.headers().get("authorization").and_then(basic_user) {

@@ -57,6 +57,19 @@ pub enum Address {
     Unknown,
 }
 
+impl Address {
+    /// The IP address, if this end has one that is known. An IPv4 address in the guise of an IPv6 one is given
+    /// as what it is.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(addr) => Some(addr.ip().to_canonical()),
+            Self::Ip(ip) => Some(ip.to_canonical()),
+            Self::Unix(_) | Self::Unknown => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     /// As an operator would type it: `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/app.sock`, `unix:`, `192.0.2.1`, `unknown`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

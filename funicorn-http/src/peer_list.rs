@@ -55,17 +55,10 @@ impl PeerList {
     /// firewall can see to; it cannot mean that every address that anybody writes down is one.
     #[must_use]
     pub fn names(&self, address: &Address) -> bool {
-        match address {
-            Address::Tcp(addr) => self.has_ip(addr.ip()),
-            Address::Ip(ip) => self.has_ip(*ip),
-            Address::Unix(_) => self.unix,
-            Address::Unknown => false,
+        match address.ip() {
+            Some(ip) => self.networks.iter().any(|network| network.contains(&ip)),
+            None => self.unix && matches!(address, Address::Unix(_)),
         }
-    }
-
-    fn has_ip(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.networks.iter().any(|network| network.contains(&ip))
     }
 }
 

@@ -138,13 +138,11 @@ impl Environs {
                 environ
             }
         };
-        match &connection.peer {
-            Address::Tcp(addr) => {
-                environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, addr.ip())?)?;
-                environ.set_item(intern!(py, "REMOTE_PORT"), decimal(py, addr.port().into())?)?;
-            }
-            Address::Ip(ip) => environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, *ip)?)?,
-            _ => {}
+        if let Some(ip) = connection.peer.ip() {
+            environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, ip)?)?;
+        }
+        if let Address::Tcp(addr) = &connection.peer {
+            environ.set_item(intern!(py, "REMOTE_PORT"), decimal(py, addr.port().into())?)?;
         }
         if connection.scheme == Scheme::Https {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;

@@ -59,7 +59,7 @@ impl Recollection {
         Ok(environ)
     }
 
-    /// The text of `ip`; of an IPv4 address in the guise of an IPv6 one, that of the former.
+    /// The text of `ip`.
     pub(crate) fn client<'py>(&mut self, py: Python<'py>, ip: IpAddr) -> PyResult<Bound<'py, PyString>> {
         self.clients.resize_with(CLIENTS, || None);
         let last_byte = match ip {
@@ -72,7 +72,7 @@ impl Recollection {
         {
             return Ok(text.bind(py).clone());
         }
-        let text = to_native(py, ip.to_canonical().to_string().as_bytes())?;
+        let text = to_native(py, ip.to_string().as_bytes())?;
         *place = Some((ip, text.clone().unbind()));
         Ok(text)
     }

@@ -1,4 +1,4 @@
-//! Writes the streams of `funicorn-http/tests/wire` to `fuzz/corpus`, from where the fuzz targets start.
+//! Writes the streams of `funicorn-http/tests/wire` and `wire-proxy` to `fuzz/corpus`, from where the fuzz targets start.
 
 #[path = "../../funicorn-http/tests/corpus/mod.rs"]
 mod corpus;
@@ -8,7 +8,7 @@ use std::{fs, io};
 
 fn main() -> io::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for target in ["head", "chunked", "session"] {
+    for target in ["head", "chunked", "session", "proxy"] {
         fs::create_dir_all(here.join("corpus").join(target))?;
     }
     for case in corpus::corpus(&here.join("../funicorn-http/tests/wire")) {
@@ -25,6 +25,9 @@ fn main() -> io::Result<()> {
         if case.name.starts_with("chunked") {
             write("chunked", body)?;
         }
+    }
+    for case in corpus::corpus(&here.join("../funicorn-http/tests/wire-proxy")) {
+        fs::write(here.join("corpus/proxy").join(&case.name), &case.stream)?;
     }
     Ok(())
 }

@@ -74,8 +74,7 @@ mod tests {
     }
 
     fn config() -> WorkerConfig {
-        let mut config = WorkerConfig::default();
-        config.proxy_protocol = ProxyProtocol::Auto;
+        let mut config = WorkerConfig { proxy_protocol: ProxyProtocol::Auto, ..WorkerConfig::default() };
         config.forwarding.trusted = "127.0.0.1,unix,10.0.0.0/8".parse().unwrap();
         config
     }

@@ -16,7 +16,8 @@ pub struct Request {
     pub head: RequestHead,
     /// The body, every byte of which has arrived.
     pub body: Body,
-    /// The connection, shared by all its requests.
+    /// Whose request it is, and how it came: shared by all requests of a connection, unless a trusted proxy says more
+    /// about each.
     pub connection: Arc<ConnectionInfo>,
 }
 

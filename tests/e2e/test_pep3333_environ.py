@@ -218,7 +218,7 @@ def test_38_header_values_are_latin_1(serve):
 
 
 def test_39_the_address_of_the_client(serve):
-    server = serve(REPORT)
+    server = serve(REPORT, "--forwarded-allow-ips", "192.0.2.1")  # we are no proxy of its
     with server.connect() as connection:
         host, port = connection.socket.getsockname()
         environ = json.loads(connection.request(headers=(("X-Forwarded-For", "1.2.3.4"),)).body)

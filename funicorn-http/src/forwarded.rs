@@ -76,9 +76,7 @@ impl ForwardingPolicy {
         head: &RequestHead,
         connection: &ConnectionInfo,
     ) -> Result<Option<ConnectionInfo>, Refusal> {
-        let counts =
-            |(name, _): (&[u8], &[u8])| ForwardedHeader::of(name).is_some_and(|it| self.headers.contains(it));
-        if !head.headers().iter().any(counts) || !self.trusts(&connection.peer) {
+        if !self.headers.are_in(head.headers()) || !self.trusts(&connection.peer) {
             return Ok(None);
         }
         let said = Said::gather(head.headers(), self.headers)?;

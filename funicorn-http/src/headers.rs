@@ -19,6 +19,10 @@ impl Span {
         Self { start: start as u32, end: (start + part.len()) as u32 }
     }
 
+    pub(crate) fn len(self) -> u32 {
+        self.end - self.start
+    }
+
     pub(crate) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }

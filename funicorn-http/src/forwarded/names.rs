@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::Headers;
+
 /// A header in which proxies say something about the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ForwardedHeader {
@@ -75,6 +77,14 @@ impl ForwardedHeaders {
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether any line is one of these. Asked of every request, so lengths are looked at before bytes are.
+    pub(super) fn are_in(self, headers: &Headers) -> bool {
+        headers.spans.iter().any(|(name, _)| {
+            matches!(name.len(), 9 | 15..=18)
+                && ForwardedHeader::of(&headers.buf[name.range()]).is_some_and(|header| self.contains(header))
+        })
     }
 
     pub(super) fn contains(self, header: ForwardedHeader) -> bool {

@@ -243,6 +243,7 @@ def test_help_names_every_flag():
     assert (result.returncode, result.stderr) == (0, "")
     for flag in ["--bind", "--workers", "--threads", "--chdir", "--pythonpath", "--graceful-timeout", "--access-logfile",
                  "--limit-request-body", "--spool-dir", "--root-path", "--strict-headers", "--version",
-                 "--forwarded-allow-ips", "--forwarded-headers", "--proxy-protocol", "--proxy-allow-from", "--header-map"]:  # fmt: skip
+                 "--forwarded-allow-ips", "--forwarded-headers", "--proxy-protocol", "--proxy-allow-from",
+                 "--header-map"]:  # fmt: skip
         assert flag in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100

@@ -55,7 +55,12 @@ def test_a_header_called_proxy_is_in_no_environ(serve, map, name):
 
 @pytest.mark.parametrize("map", ["drop", "dangerous"])
 def test_what_the_server_says_of_a_body_is_said_once(serve, map):
-    lies = ("Content_Type", "evil/type"), ("content_length", "999"), ("Transfer_Encoding", "chunked"), ("HTTP_HOST", "evil")
+    lies = (
+        ("Content_Type", "evil/type"),
+        ("content_length", "999"),
+        ("Transfer_Encoding", "chunked"),
+        ("HTTP_HOST", "evil"),
+    )
     environ = environ_of(
         serve(REPORT, "--header-map", map), *lies, ("Content-Type", "text/plain"), *lies, method="POST", body=b"1234"
     )

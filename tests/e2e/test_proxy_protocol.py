@@ -159,7 +159,9 @@ def test_only_the_version_that_is_spoken(serve, flag, header):
     assert_refused(serve(REPORT, flag), header + GET)
 
 
-@pytest.mark.parametrize("flags", [[], ["--proxy-protocol=off"], ["--proxy-protocol", "--proxy-allow-from", "::1,unix,10.0.0.0/8"]])
+@pytest.mark.parametrize(
+    "flags", [[], ["--proxy-protocol=off"], ["--proxy-protocol", "--proxy-allow-from", "::1,unix,10.0.0.0/8"]]
+)
 @pytest.mark.parametrize("header", [LINE, block()])
 def test_from_others_a_header_is_no_request(serve, flags, header):
     server = serve(REPORT, *flags)
@@ -174,7 +176,9 @@ def truth(environ):
     return {key: environ[key] for key in TRUTH if key in environ and key != "REMOTE_PORT"}
 
 
-@pytest.mark.parametrize("header", [LINE, block(), b"PROXY UNKNOWN\r\n", block(family=0), block(family=0x31, body=bytes(216))])
+@pytest.mark.parametrize(
+    "header", [LINE, block(), b"PROXY UNKNOWN\r\n", block(family=0), block(family=0x31, body=bytes(216))]
+)
 def test_a_client_behind_a_header_is_believed_nothing(serve, header):
     # The proxy is in the list, but it is not the proxy that speaks.
     server = speaking(serve)

@@ -10,6 +10,9 @@ use super::names::ForwardedHeader;
 use crate::response::is_token;
 use crate::{Headers, Refusal};
 
+/// More proxies than a request has ever passed, so that a line of commas does not become a long list in memory.
+const MAX_ELEMENTS: usize = 256;
+
 /// One element, its values without their quotes.
 #[derive(Debug, Default)]
 pub(super) struct Element<'a> {
@@ -67,6 +70,9 @@ fn parse_line<'a>(line: &'a [u8], elements: &mut Vec<Element<'a>>) -> Option<()>
     let mut element = Element::default();
     let mut rest = line.trim_ascii_start();
     loop {
+        if elements.len() == MAX_ELEMENTS {
+            return None;
+        }
         if !matches!(rest.first(), None | Some(b',' | b';')) {
             let (name, after) = take_token(rest)?;
             let (value, after) = take_value(after.strip_prefix(b"=")?)?;
@@ -150,6 +156,12 @@ mod tests {
         ] {
             assert_eq!(elements(line).unwrap(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn there_is_an_end_to_the_elements() {
+        assert_eq!(elements(&",".repeat(MAX_ELEMENTS - 1)).unwrap().len(), MAX_ELEMENTS);
+        assert_eq!(elements(&",".repeat(MAX_ELEMENTS)), None);
     }
 
     #[test]

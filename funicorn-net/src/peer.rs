@@ -29,9 +29,10 @@ use crate::shared::{After, Shared};
 use crate::sink::Http1Sink;
 use crate::spool::BodyBuffer;
 
-/// Reads of one turn, and bytes flushed in one turn; then others come first.
-const READS: usize = 16;
-const FLUSHED: usize = 1024 * 1024;
+/// What one turn may cost beside a read: bytes flushed, and parts of a body, of which a read may hold thousands. Then others
+/// come first.
+const FLUSHED: usize = 256 * 1024;
+const PARTS: usize = 1024;
 
 /// What a turn of the loop gives to each peer.
 pub(crate) struct Turn<'a> {
@@ -140,6 +141,8 @@ impl Arriving {
 /// What the bytes at hand gave.
 enum Parsed {
     NeedMore,
+    /// So much that the rest is for another turn.
+    Enough,
     Complete(Call),
 }
 
@@ -251,52 +254,52 @@ impl Peer {
 
     fn discard(&mut self, until: Instant, turn: &mut Turn<'_>) -> Intent {
         self.deadline = Some(until.min(turn.now + turn.shared.config.deadlines.linger_idle));
-        for _ in 0..READS {
-            match self.connection.transport.read(turn.buf) {
-                Ok(0) => return Intent::Close,
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return Intent::Wait;
-                }
-                Err(_) => return Intent::Close,
+        match self.connection.transport.read(turn.buf) {
+            Ok(1..) => Intent::Again,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Intent::Wait
             }
+            Ok(0) | Err(_) => Intent::Close,
         }
-        Intent::Again
     }
 
+    /// Parses what is held, then one read.
     fn receive(&mut self, turn: &mut Turn<'_>) -> Intent {
         if !self.input.is_empty() {
             let held = std::mem::take(&mut self.input);
             match self.parse_held(held, turn) {
-                Ok(Parsed::Complete(call)) => return self.call(call),
                 Ok(Parsed::NeedMore) => {}
-                Err(refusal) => return self.refuse(refusal, turn),
+                parsed => return self.act_on(parsed, turn),
             }
         }
-        for _ in 0..READS {
-            if !self.readable {
-                return Intent::Wait;
-            }
-            let len = match self.connection.transport.read(turn.buf) {
-                Ok(0) => return Intent::Close,
-                Ok(len) => len,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return Intent::Wait;
-                }
-                Err(_) => return Intent::Close,
-            };
-            // A short read has emptied the socket, and the next arrival is told as a new edge; but an end that
-            // has been told already is told once only.
-            self.readable = len == turn.buf.len() || self.ended;
-            match self.parse_fresh(len, turn) {
-                Ok(Parsed::Complete(call)) => return self.call(call),
-                Ok(Parsed::NeedMore) => {}
-                Err(refusal) => return self.refuse(refusal, turn),
-            }
+        if !self.readable {
+            return Intent::Wait;
         }
-        Intent::Again
+        match self.connection.transport.read(turn.buf) {
+            Ok(len @ 1..) => {
+                // A short read has emptied the socket, and the next arrival is told as a new edge; but an end that
+                // has been told already is told once only.
+                self.readable = len == turn.buf.len() || self.ended;
+                let parsed = self.parse_fresh(len, turn);
+                self.act_on(parsed, turn)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Intent::Wait
+            }
+            Ok(0) | Err(_) => Intent::Close,
+        }
+    }
+
+    fn act_on(&mut self, parsed: Result<Parsed, Refusal>, turn: &mut Turn<'_>) -> Intent {
+        match parsed {
+            Ok(Parsed::Complete(call)) => self.call(call),
+            Ok(Parsed::Enough) => Intent::Again,
+            Ok(Parsed::NeedMore) if self.readable => Intent::Again,
+            Ok(Parsed::NeedMore) => Intent::Wait,
+            Err(refusal) => self.refuse(refusal, turn),
+        }
     }
 
     fn call(&mut self, call: Call) -> Intent {
@@ -340,7 +343,7 @@ impl Peer {
             self.deadline = Some(now + deadlines.head);
             self.answer_by = deadlines.request.map(|time| now + time);
         }
-        loop {
+        for _ in 0..PARTS {
             match self.session.receive(input)? {
                 Event::Incomplete => return Ok(Parsed::NeedMore),
                 Event::Head(received) => {
@@ -371,6 +374,7 @@ impl Peer {
                 }
             }
         }
+        Ok(Parsed::Enough)
     }
 
     fn complete(&self, arriving: Arriving, shared: &Arc<Shared>, now: Instant) -> Result<Call, Refusal> {

@@ -1,0 +1,231 @@
+"""The scenes of the fault tests: a server, a crowd that makes trouble, and an honest client beside it.
+
+Each scene checks what must hold whatever the numbers are and returns its figures. The tests play them small, with
+assertions on the figures; `make faults` plays them at full size and prints them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import time
+from dataclasses import dataclass
+from typing import Callable, Iterator
+
+from server import Server
+from vitals import descriptors, memory, worker
+from waiting import eventually
+from wire import Connection, chunked, request
+
+#: Answers with the path and the body. /held waits until the test opens its `Barrier`, /large is 1 MiB in one block, /blocks is
+#: as much as a client takes, /closed says how many of those iterables were made and how many closed.
+APPLICATION = """
+    import fcntl, itertools
+    LARGE = bytes(1 << 20)
+    made, closed = itertools.count(), itertools.count()
+
+    class Blocks:
+        def __init__(self):
+            next(made)
+        def __iter__(self):
+            return itertools.repeat(LARGE)
+        def close(self):
+            next(closed)
+
+    def application(environ, start_response):
+        path = environ["PATH_INFO"]
+        body = environ["wsgi.input"].read()
+        if path == "/held":
+            with open("barrier") as barrier:
+                fcntl.flock(barrier, fcntl.LOCK_SH)
+        start_response("200 OK", [])
+        if path == "/large":
+            return [LARGE]
+        if path == "/blocks":
+            return Blocks()
+        if path == "/closed":
+            return [f"{made!r} {closed!r}".encode()]
+        return [path.encode() + b" " + body]
+    """
+
+#: Connections that are opened before their answers are read: fewer than a listener's backlog holds.
+WAVE = 64
+
+
+class Barrier:
+    """Holds every call for /held until it is opened, and none afterwards: a lock on a file in the server's directory."""
+
+    def __init__(self, server: Server) -> None:
+        self.file = (server.directory / "barrier").open("w")
+
+    def __enter__(self) -> Barrier:
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
+        self.file.close()
+
+    def open(self) -> None:
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+
+class Honest:
+    """A client that behaves: one request after the other, most over one connection. Every answer must be right."""
+
+    #: After so many requests it comes back with a new connection.
+    PER_CONNECTION = 64
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.latencies: list[float] = []
+        self.socket: socket.socket | None = None
+
+    def __enter__(self) -> Honest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.socket:
+            self.socket.close()
+
+    def ask(self) -> None:
+        """One request, every other one with a body."""
+        number = len(self.latencies)
+        if number % self.PER_CONNECTION == 0:
+            if self.socket:
+                self.socket.close()
+            self.socket = self.server.connect().socket
+        body = b"%d" % number * 100 if number % 2 else b""
+        sent = request("POST" if body else "GET", f"/honest/{number}", (), body)
+        expected = b"\r\n\r\n/honest/%d " % number + body
+        began = time.perf_counter()
+        self.socket.sendall(sent)
+        answer = b""
+        while not answer.endswith(expected):
+            data = self.socket.recv(1 << 16)
+            answer += data
+            assert data and len(answer) < 4096, f"a wrong answer to an honest client: {answer!r}"
+        self.latencies.append(time.perf_counter() - began)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), f"a wrong answer to an honest client: {answer!r}"
+
+    def ask_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.ask()
+
+    def percentile(self, share: float) -> float:
+        """The latency in seconds that this share of the requests did not exceed."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+@dataclass
+class Held:
+    """What idle connections cost. Pairs are before and after: the crowd has come and gone once already before."""
+
+    connections: int
+    bytes_each: float
+    descriptors: tuple[int, int]
+    memory: tuple[int, int]
+    honest: int
+
+
+def idle_connections(server: Server, count: int) -> Held:
+    """Holds `count` connections that have had an answer each and now keep still; an honest client is served beside them."""
+    pid = worker(server)
+    with Honest(server) as honest:
+        honest.ask()
+        fresh = memory(pid)
+        # What the first crowd leaves are tables and free lists of its size. A second one must find its place in them.
+        after, bytes_each, before = [], 0.0, (0, 0)
+        for turn in range(2):
+            before = (descriptors(pid), memory(pid))
+            crowd = list(idle_crowd(server, count))
+            if turn == 0:
+                bytes_each = (memory(pid) - fresh) / count
+            assert descriptors(pid) >= before[0] + count
+            for _ in range(100):
+                honest.ask()
+            for connection in crowd[:: max(1, count // 100)]:
+                connection.assert_open()
+            leave(crowd)
+            honest.ask()
+            eventually(lambda: descriptors(pid) <= before[0], f"{before[0]} descriptors, as before: {descriptors(pid)}")
+            after = [descriptors(pid), memory(pid)]
+        assert worker(server) == pid
+        return Held(count, bytes_each, (before[0], after[0]), (before[1], after[1]), len(honest.latencies))
+
+
+def idle_crowd(server: Server, count: int) -> Iterator[Connection]:
+    """Connections that have had an answer each."""
+    for start in range(0, count, WAVE):
+        wave = [server.connect() for _ in range(min(WAVE, count - start))]
+        for connection in wave:
+            connection.send(request("GET", "/idle"))
+        for connection in wave:
+            assert connection.response().body == b"/idle "
+            yield connection
+
+
+def leave(crowd: list[Connection]) -> None:
+    for connection in crowd:
+        connection.close()
+
+
+#: The states in which a client can vanish: what it does to get there. Some read, since an answer proves the state.
+STATES: dict[str, Callable[[Connection], None]] = {
+    "before a byte": lambda client: None,
+    "within the head": lambda client: client.send(b"GET / HTTP/1.1\r\nHost:"),
+    "within the body": lambda client: client.send(request("POST", "/", (("Content-Length", "1000"),)) + bytes(10)),
+    "within a chunk": lambda client: client.send(
+        request("POST", "/", (("Transfer-Encoding", "chunked"),)) + chunked(b"block")[:7]
+    ),
+    "within a body in a file": lambda client: client.send(
+        request("POST", "/", (("Content-Length", str(1 << 20)),)) + bytes(300 << 10)
+    ),
+    "asked to continue": lambda client: told_to_continue(client),
+    "while the application runs": lambda client: client.send(request("GET", "/held")),
+    "while a response is sent": lambda client: (client.send(request("GET", "/large")), client.head()),
+    "while the application waits to send": lambda client: client.send(request("GET", "/blocks")),
+    "pipelining": lambda client: client.send(request("GET", "/") * 20),
+    "idle": lambda client: client.request(),
+    "after half a close": lambda client: (client.send(request("GET", "/large")), client.finish_sending()),
+    "refused, and still sending": lambda client: refused_and_sending(client),
+}
+
+
+def told_to_continue(client: Connection) -> None:
+    client.send(request("POST", "/", (("Expect", "100-continue"), ("Content-Length", "4"))))
+    assert client.response().status == 100
+
+
+def refused_and_sending(client: Connection) -> None:
+    client.send(b"wrong\r\n\r\n")
+    assert client.response().status == 400
+    client.send(b"more of it")
+
+
+def reset_in(state: str, server: Server, count: int) -> int:
+    """Lets `count` clients vanish in `state`, all at once, with a reset. Returns how many did."""
+    pid = worker(server)
+    with Honest(server) as honest, Barrier(server) as barrier:
+        honest.ask()
+        before = descriptors(pid)
+        clients = []
+        for _ in range(count):
+            clients.append(server.connect(receive_buffer=4096))
+            STATES[state](clients[-1])
+        for client in clients:
+            client.reset()
+        barrier.open()
+        for _ in range(Honest.PER_CONNECTION + 1):  # over a new connection too
+            honest.ask()
+        eventually(lambda: descriptors(pid) <= before, f"{before} descriptors, as before: {descriptors(pid)}")
+        eventually(lambda: everything_closed(server), "close() of every iterable")
+    assert worker(server) == pid, "the worker has been replaced"
+    return count
+
+
+def everything_closed(server: Server) -> bool:
+    made, closed = server.get("/closed").body.split()
+    return made == closed

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import socket
+import statistics
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Callable, Iterator
 
 from server import Server
+from slow import KINDS, SlowClients
 from vitals import descriptors, memory, worker
 from waiting import eventually
 from wire import Connection, chunked, request
@@ -108,15 +111,14 @@ class Honest:
         self.latencies.append(time.perf_counter() - began)
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), f"a wrong answer to an honest client: {answer!r}"
 
-    def ask_for(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
+    def ask_for(self, seconds: float) -> float:
+        """Asks for so long, once at least. Returns what 99 in 100 of these requests did not exceed, in seconds."""
+        first, end = len(self.latencies), time.monotonic() + seconds
+        self.ask()
         while time.monotonic() < end:
             self.ask()
-
-    def percentile(self, share: float) -> float:
-        """The latency in seconds that this share of the requests did not exceed."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+        ordered = sorted(self.latencies[first:])
+        return ordered[int(len(ordered) * 0.99)]
 
 
 @dataclass
@@ -170,6 +172,49 @@ def idle_crowd(server: Server, count: int) -> Iterator[Connection]:
 def leave(crowd: list[Connection]) -> None:
     for connection in crowd:
         connection.close()
+
+
+@dataclass
+class Survived:
+    """How honest clients fared beside slow ones, and how these ended. Latencies are the 99th percentiles in seconds."""
+
+    clients: int
+    alone: float
+    beside: float
+    honest: int
+    ends: dict[str, Counter]
+    descriptors: tuple[int, int]
+    memory: tuple[int, int, int]
+
+
+def slow_clients(server: Server, count: int, within: float, rounds: int = 1, seconds: float = 0.5) -> Survived:
+    """Serves an honest client alone and beside `count` slow ones, in turns of so many `seconds`, so that a drift of the
+    machine's speed hits both alike. The last crowd is held until the deadlines, which end `within` so many seconds, are over."""
+    pid, each = worker(server), count // len(KINDS)
+    with Honest(server) as honest:
+        honest.ask()
+        before = (descriptors(pid), memory(pid))
+        alone, beside, most = [], [], 0
+        for turn in range(rounds):
+            alone.append(honest.ask_for(seconds))
+            with SlowClients(server.address, list(KINDS), each) as slow:
+                beside.append(honest.ask_for(seconds))
+                assert slow.held() == each * len(KINDS), "slow clients were ended before their time"
+                most = max(most, memory(pid))
+                ends = slow.ends(within) if turn == rounds - 1 else {}
+            honest.ask_for(0)
+            eventually(lambda: descriptors(pid) <= before[0], f"{before[0]} descriptors, as before: {descriptors(pid)}")
+        after = (descriptors(pid), memory(pid))
+        assert worker(server) == pid, "the worker has been replaced"
+        return Survived(
+            each * len(KINDS),
+            statistics.median(alone),
+            statistics.median(beside),
+            len(honest.latencies),
+            ends,
+            (before[0], after[0]),
+            (before[1], most, after[1]),
+        )
 
 
 #: The states in which a client can vanish: what it does to get there. Some read, since an answer proves the state.

@@ -75,7 +75,8 @@ impl Arrived {
 }
 
 impl Signals {
-    /// Installs handlers for TERM, INT and QUIT, and for CHLD if `children`.
+    /// Installs handlers for TERM, INT and QUIT, and for CHLD if `children`; XFSZ is ignored, as Python does it: that a
+    /// spooled body or a log is longer than files may be is an error of the write and not the end of the process.
     ///
     /// # Errors
     /// `AlreadyExists` when they are installed already (signals belong to the process, so there can be one of these
@@ -93,9 +94,10 @@ impl Signals {
         for (index, &signal) in HANDLED.iter().enumerate() {
             COUNTS[index].store(0, Ordering::SeqCst);
             if signal != libc::SIGCHLD || children {
-                before.0[index] = Some(set_action(signal, &action(on_signal as *const () as usize)));
+                before.handled[index] = Some(set_action(signal, &action(on_signal as *const () as usize)));
             }
         }
+        before.file_size = Some(set_action(libc::SIGXFSZ, &action(libc::SIG_IGN)));
         Ok(Self { wake, before })
     }
 
@@ -122,10 +124,11 @@ impl Signals {
         self.wake = wake;
         for (index, &signal) in HANDLED.iter().enumerate() {
             COUNTS[index].store(0, Ordering::SeqCst);
-            if self.before.0[index].take().is_some() && signal == libc::SIGCHLD {
+            if self.before.handled[index].take().is_some() && signal == libc::SIGCHLD {
                 set_action(signal, &action(libc::SIG_DFL));
             }
         }
+        self.before.file_size = None;
         Ok(())
     }
 }
@@ -140,11 +143,16 @@ impl AsFd for Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         for (index, &signal) in HANDLED.iter().enumerate() {
-            if let Some(before) = &self.before.0[index]
+            if let Some(before) = &self.before.handled[index]
                 && is_ours(signal)
             {
                 set_action(signal, before);
             }
+        }
+        if let Some(before) = &self.before.file_size
+            && handler(libc::SIGXFSZ) == libc::SIG_IGN
+        {
+            set_action(libc::SIGXFSZ, before);
         }
         WAKE.store(-1, Ordering::SeqCst);
     }
@@ -217,8 +225,12 @@ fn die_of(signal: libc::c_int) {
     unsafe { libc::raise(signal) };
 }
 
+/// What the signals did before, for those that are to do it again.
 #[derive(Default)]
-struct Before([Option<libc::sigaction>; HANDLED.len()]);
+struct Before {
+    handled: [Option<libc::sigaction>; HANDLED.len()],
+    file_size: Option<libc::sigaction>,
+}
 
 impl std::fmt::Debug for Before {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -245,13 +257,18 @@ fn set_action(signal: i32, action: &libc::sigaction) -> libc::sigaction {
 }
 
 fn is_ours(signal: i32) -> bool {
+    handler(signal) == on_signal as *const () as usize
+}
+
+/// What the signal does now.
+fn handler(signal: i32) -> usize {
     let mut current = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: without a new action the call only writes `current`, which is valid as zeroes too.
     let current = unsafe {
         libc::sigaction(signal, ptr::null(), current.as_mut_ptr());
         current.assume_init()
     };
-    current.sa_sigaction == on_signal as *const () as usize
+    current.sa_sigaction
 }
 
 fn new_wake() -> io::Result<OwnedFd> {

@@ -1,0 +1,77 @@
+"""What can an application do to the server that keeps what it is given, or is killed while it answers?"""
+
+import os
+import signal
+
+import pytest
+from server import children
+from vitals import descriptors, memory, worker
+from waiting import eventually
+from wire import Truncated, request
+
+#: Keeps everything of every request for /keep, and tries for /use what can still be done with the things kept.
+LEAKING = """
+    import gc
+    kept = []
+    def application(environ, start_response):
+        body = environ["wsgi.input"]
+        if environ["PATH_INFO"] == "/keep":
+            write = start_response("200 OK", [("Content-Length", "4")])
+            wrapper = environ["wsgi.file_wrapper"](open("app.py", "rb"), 4) if environ["QUERY_STRING"] else None
+            kept.append((environ, start_response, write, body, wrapper and environ["wsgi.file_wrapper"]))
+            return wrapper or [b"kept"]
+        elif environ["PATH_INFO"] == "/use":
+            outcomes = set()
+            for environ, begin, write, body, wrapper in kept:
+                outcomes.add("start_response " + tried(begin, "200 OK", []))
+                outcomes.add("write " + tried(write, b"late"))
+                outcomes.add("read " + tried(body.read))
+            answer = ", ".join(sorted(outcomes)).encode()
+        else:
+            kept.clear()
+            gc.collect()
+            answer = b"let go"
+        start_response("200 OK", [("Content-Length", str(len(answer)))])
+        return [answer]
+
+    def tried(function, *arguments):
+        try:
+            return f"gave {len(function(*arguments))}"
+        except Exception as error:
+            return "raised"
+    """
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_an_application_that_keeps_everything_keeps_nothing_of_the_server(serve, threads):
+    server = serve(LEAKING, "--threads", threads)
+    with server.connect() as connection:
+        connection.request("GET", "/let-go")
+        pid = worker(server)
+        before = descriptors(pid)
+        for number in range(100):
+            assert connection.request("GET", "/keep").body == b"kept"
+            assert connection.request("GET", "/keep?wrapped").body == b"\nimp"
+            assert connection.request("POST", "/keep", (), bytes(10)).body == b"kept"
+            with server.connect() as other:
+                assert other.request("GET", "/keep").body == b"kept"
+        eventually(lambda: descriptors(pid) <= before, f"{before} descriptors, as before: {descriptors(pid)}")
+        assert connection.request("GET", "/use").body == b"read gave 0, read gave 10, start_response raised, write raised"
+        assert not connection.buffer, "something that was kept wrote to a connection"
+        connection.assert_open()
+    assert worker(server) == pid
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_large_bodies_that_are_kept_hold_a_file_until_they_are_let_go(serve, threads):
+    """What the application keeps it can still read; the file goes with it."""
+    server = serve(LEAKING, "--threads", threads)
+    with server.connect() as connection:
+        connection.request("GET", "/let-go")
+        pid = worker(server)
+        before = descriptors(pid)
+        for _ in range(5):
+            assert connection.request("POST", "/keep", (), bytes(1 << 20)).body == b"kept"
+        assert descriptors(pid) <= before + 5
+        connection.request("GET", "/let-go")
+        eventually(lambda: descriptors(pid) <= before, f"{before} descriptors, as before: {descriptors(pid)}")

@@ -27,6 +27,8 @@ pub const BACKLOG: i32 = 2048;
 pub struct Listener {
     socket: OwnedFd,
     local: Address,
+    /// Whether connections may wait that are older than this listener, and have none of its socket options.
+    inherited: bool,
     /// The file to remove at the end; `None` for TCP and for inherited sockets.
     _path: Option<BoundPath>,
 }
@@ -97,7 +99,8 @@ impl Listener {
     /// Takes the next waiting connection and the address of its peer, without waiting.
     ///
     /// The socket is non-blocking, closed on exec and, over TCP, sends small segments at once (it inherits
-    /// `TCP_NODELAY` from the listener, which saves a system call per connection).
+    /// `TCP_NODELAY` from the listener, which saves a system call per connection; but a client may have connected to an
+    /// inherited listener before the option was set).
     ///
     /// # Errors
     /// `WouldBlock` when no connection waits; otherwise what the system says, for example that there is no descriptor left.
@@ -105,20 +108,26 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(OwnedFd, Address)> {
         loop {
             match rustix::net::acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok((socket, peer)) => return Ok((socket, peer.map_or(Address::Unix(None), to_address))),
+                Ok((socket, peer)) => {
+                    if self.inherited && matches!(self.local, Address::Tcp(_)) {
+                        // It fails only when the peer has gone already.
+                        let _ = sockopt::set_tcp_nodelay(&socket, true);
+                    }
+                    return Ok((socket, peer.map_or(Address::Unix(None), to_address)));
+                }
                 Err(error) if belongs_to_the_connection(error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    fn new(socket: OwnedFd, path: Option<BoundPath>) -> io::Result<Self> {
+    fn new(socket: OwnedFd, path: Option<BoundPath>, inherited: bool) -> io::Result<Self> {
         let local = to_address(rustix::net::getsockname(&socket)?);
         if matches!(local, Address::Tcp(_)) {
             sockopt::set_tcp_nodelay(&socket, true)?;
         }
         fork_guard::watch(socket.as_fd());
-        Ok(Self { socket, local, _path: path })
+        Ok(Self { socket, local, inherited, _path: path })
     }
 }
 
@@ -197,7 +206,7 @@ fn bind_tcp(addr: SocketAddr, backlog: i32) -> io::Result<Listener> {
     socket.bind(&addr.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
-    Listener::new(socket.into(), None)
+    Listener::new(socket.into(), None, false)
 }
 
 fn bind_unix(address: &BindAddress, path: &Path, backlog: i32) -> Result<Listener, BindError> {
@@ -208,7 +217,7 @@ fn bind_unix(address: &BindAddress, path: &Path, backlog: i32) -> Result<Listene
         let path = BoundPath::new(path);
         socket.listen(backlog)?;
         socket.set_nonblocking(true)?;
-        Listener::new(socket.into(), Some(path))
+        Listener::new(socket.into(), Some(path), false)
     };
     bind().map_err(|error| classify(address, error))
 }
@@ -227,7 +236,7 @@ fn adopt(socket: OwnedFd) -> io::Result<Option<Listener>> {
     match is_ours() {
         Ok(true) => {
             rustix::io::ioctl_fionbio(&socket, true)?;
-            Listener::new(socket, None).map(Some)
+            Listener::new(socket, None, true).map(Some)
         }
         Ok(false) | Err(Errno::NOTSOCK) => Ok(None),
         Err(error) => Err(error.into()),

@@ -110,12 +110,16 @@ fn a_stale_socket_file_is_replaced_and_a_live_one_refused() {
 fn an_inherited_socket_is_taken_by_its_number() {
     let inherited = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = inherited.local_addr().unwrap();
+    let _client = TcpStream::connect(addr).unwrap();
     let number = inherited.into_raw_fd();
     let listener = bind_one(&format!("fd://{number}"));
     assert_eq!(listener.local(), &Address::Tcp(addr));
-    let _client = TcpStream::connect(addr).unwrap();
     wait_readable(&listener);
-    listener.accept().unwrap();
+    let (socket, _) = listener.accept().unwrap();
+    assert!(
+        sockopt::tcp_nodelay(&socket).unwrap(),
+        "a client that was there before us is sent to without delay too"
+    );
 }
 
 #[test]

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 from server import children
-from vitals import descriptors, memory, worker
+from vitals import descriptors, worker
 from waiting import eventually
-from wire import Truncated, request
+from wire import request
 
 #: Keeps everything of every request for /keep, and tries for /use what can still be done with the things kept.
 LEAKING = """
@@ -75,3 +75,34 @@ def test_large_bodies_that_are_kept_hold_a_file_until_they_are_let_go(serve, thr
         assert descriptors(pid) <= before + 5
         connection.request("GET", "/let-go")
         eventually(lambda: descriptors(pid) <= before, f"{before} descriptors, as before: {descriptors(pid)}")
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+def test_clients_of_a_killed_worker_see_a_cut_and_the_next_are_served(serve, gate, threads, framing):
+    server = serve(
+        f"""
+        import os
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Length", "20")] if "{framing}" == "length" else [])
+            if environ["PATH_INFO"] == "/block":
+                yield b"%10d" % os.getpid()
+                open("gate").read()
+                yield b"never sent"
+            else:
+                yield b"%20d" % os.getpid()
+        """,
+        "--workers",
+        "2",
+        "--threads",
+        threads,
+    )
+    with server.connect() as cut:
+        cut.send(request("GET", "/block"))
+        cut.head()
+        victim = int(cut.chunk() if framing == "chunked" else cut._exactly(10))
+        os.kill(victim, signal.SIGKILL)
+        assert cut.rest() == b"", "more than was sent before the worker was killed"
+        for _ in range(5):
+            assert int(server.get().body) != victim
+    eventually(lambda: len(children(server.pid)) == 2 and victim not in children(server.pid), "two workers again")

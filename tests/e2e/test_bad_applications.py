@@ -1,7 +1,9 @@
 """What can an application do to the server that keeps what it is given, or is killed while it answers?"""
 
 import os
+import select
 import signal
+from contextlib import ExitStack
 
 import pytest
 from server import children
@@ -106,3 +108,38 @@ def test_clients_of_a_killed_worker_see_a_cut_and_the_next_are_served(serve, gat
         for _ in range(5):
             assert int(server.get().body) != victim
     eventually(lambda: len(children(server.pid)) == 2 and victim not in children(server.pid), "two workers again")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_all_of_whose_threads_hang_leaves_new_clients_to_another(serve, gate, threads):
+    server = serve(
+        """
+        import os
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/hang":
+                open("begun", "a").write(f"{os.getpid()} ")
+                open("gate").read()
+            start_response("200 OK", [])
+            return [str(os.getpid()).encode()]
+        """,
+        "--workers",
+        "2",
+        "--threads",
+        str(threads),
+    )
+    with ExitStack() as stack:
+        hanging = []
+        while max(map(server.note("begun").split().count, server.note("begun").split()), default=0) < threads:
+            hanging.append(stack.enter_context(server.connect()))
+            hanging[-1].send(request("GET", "/hang"))
+            eventually(lambda: len(server.note("begun").split()) == len(hanging), "one more call hangs")
+            assert len(hanging) < 2 * threads, "both workers hang, and each was to have a thread left"
+        hung = [pid for pid in server.note("begun").split() if server.note("begun").split().count(pid) == threads]
+        for _ in range(20):
+            assert server.get().body.decode() not in hung
+        gate.open()
+        eventually(lambda: gate.open_if_needed() or all(answered(client) for client in hanging), "every call ends")
+
+
+def answered(connection):
+    return bool(select.select([connection.socket], [], [], 0)[0])

@@ -33,33 +33,79 @@ def upload(connection: Connection, length: int) -> Response:
     return connection.response()
 
 
+def assert_rests(pid: int, silent: Connection) -> None:
+    """For as long as a second nothing happens on a connection, and the process spends next to nothing on it."""
+    spent = cpu_seconds(pid)
+    assert select.select([silent.socket], [], [], 1.0)[0] == []
+    assert cpu_seconds(pid) - spent < 0.3
+
+
 @pytest.mark.parametrize("threads", ["1", "8"])
-def test_without_descriptors_nobody_is_lost_and_nothing_spins(serve, monkeypatch, threads):
+def test_more_clients_than_descriptors_are_served_one_after_the_other(serve, monkeypatch, threads):
     behind(monkeypatch, "ulimit -n 64")
     server = serve(ECHO, "--threads", threads)
     with ExitStack() as stack:
-        first = stack.enter_context(server.connect())
-        assert first.request().status == 200
-        pid = worker(server)
+        # Each is in the middle of a request, so that none can be closed for another.
         crowd = [stack.enter_context(server.connect()) for _ in range(100)]
+        for number, connection in enumerate(crowd):
+            connection.send(b"GET /%d HTTP/1.1\r\nHost: test\r\n" % number)
+        pid = worker(server)
         server.wait_for_log("accepting pauses")
-        assert descriptors(pid) == 64
-        # Those who are in are served: requests need no descriptor.
-        assert first.request("POST", "/", (), b"body").body == b"/ 4"
-        # For as long as a second nothing happens, and nothing is spent on it.
-        spent = cpu_seconds(pid)
-        for connection in crowd:
-            connection.send(request("GET", "/waiting"))
-        assert select.select([crowd[-1].socket], [], [], 1.0)[0] == []
-        assert cpu_seconds(pid) - spent < 0.3
-        # A large body needs a file: there is none to be had, which is said.
-        refused = upload(first, MIB)
-        assert refused.status == 503
+        assert descriptors(pid) <= 64
+        assert_rests(pid, crowd[-1])
         # Every one who leaves makes room for one who waits.
-        for connection in crowd:
-            assert connection.response().body == b"/waiting 0"
+        for number, connection in enumerate(crowd):
+            connection.send(b"\r\n")
+            assert connection.response().body == b"/%d 0" % number
             connection.close()
     assert server.get().status == 200
+    assert worker(server) == pid
+
+
+@pytest.mark.parametrize("threads", ["1", "8"])
+def test_when_the_application_has_taken_every_descriptor_clients_wait(serve, monkeypatch, threads):
+    behind(monkeypatch, "ulimit -n 64")
+    server = serve(
+        """
+        taken = []
+        def application(environ, start_response):
+            body = environ["wsgi.input"].read()
+            if environ["PATH_INFO"] == "/take":
+                try:
+                    while True:
+                        taken.append(open("/dev/null"))
+                except OSError:
+                    pass
+            elif environ["PATH_INFO"] == "/let-go":
+                while taken:
+                    taken.pop().close()
+            start_response("200 OK", [])
+            return [b"%d" % len(body)]
+        """,
+        "--threads",
+        threads,
+    )
+    with server.connect() as first:
+        assert first.request("GET", "/take").status == 200
+        pid = worker(server)
+        assert descriptors(pid) == 64
+        # In the middle of a request, so that it cannot be closed for another.
+        first.send(request("POST", "/", (("Content-Length", "4"),)) + b"bo")
+        with server.connect() as late, server.connect() as later:
+            for connection in (late, later):
+                connection.send(request("GET", "/late"))
+            server.wait_for_log("accepting pauses")
+            assert_rests(pid, late)
+            first.send(b"dy")
+            assert first.response().body == b"4", "a request needs no descriptor"
+            assert first.request("GET", "/let-go").status == 200
+            assert late.response().body == later.response().body == b"0"
+            # A body that needs a file is told that there is none.
+            assert late.request("GET", "/take").status == 200
+            refused = upload(first, MIB)
+            assert refused.status == 503 and refused.header("Retry-After")
+            assert late.request("GET", "/let-go").status == 200
+            assert server.request("POST", "/", (), bytes(MIB)).body == b"%d" % MIB
     assert worker(server) == pid
 
 
@@ -97,7 +143,7 @@ def test_a_body_that_fills_the_disk_is_refused_and_the_next_is_served(small_disk
         assert small_disk.request("POST", "/", (), bytes(3 * MIB)).body == b"/ %d" % (3 * MIB)
         with small_disk.connect() as connection:
             refused = upload(connection, 6 * MIB)
-            assert refused.status == 503
+            assert refused.status == 503 and refused.header("Retry-After")
             connection.finish_sending()
             connection.assert_ended()
         pid = pid or worker(small_disk)

@@ -20,11 +20,11 @@ from vitals import descriptors, memory, worker
 from waiting import eventually
 from wire import Connection, chunked, request
 
-#: Answers with the path and the body. /held waits until the test opens its `Barrier`, /large is 1 MiB in one block, /blocks is
+#: Answers with the path and the body. /held waits until the test opens its `Barrier`, /large is 8 MiB in one block, /blocks is
 #: as much as a client takes, /closed says how many of those iterables were made and how many closed.
 APPLICATION = """
     import fcntl, itertools
-    LARGE = bytes(1 << 20)
+    LARGE = bytes(8 << 20)
     made, closed = itertools.count(), itertools.count()
 
     class Blocks:
@@ -88,15 +88,19 @@ class Honest:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Closes the connection; the next request makes another."""
         if self.socket:
             self.socket.close()
+            self.socket = None
 
     def ask(self) -> None:
         """One request, every other one with a body."""
         number = len(self.latencies)
-        if number % self.PER_CONNECTION == 0:
-            if self.socket:
-                self.socket.close()
+        if self.socket is None or number % self.PER_CONNECTION == 0:
+            self.leave()
             self.socket = self.server.connect().socket
         body = b"%d" % number * 100 if number % 2 else b""
         sent = request("POST" if body else "GET", f"/honest/{number}", (), body)
@@ -174,6 +178,18 @@ def leave(crowd: list[Connection]) -> None:
         connection.close()
 
 
+#: How the server ends slow clients once their time is over: with an answer where a request has begun, else silently. Who does
+#: not read is cut, so that what came cannot pass for the whole.
+ENDS = {
+    "head": "408 closed",
+    "body": "408 closed",
+    "chunk": "408 closed",
+    "reader": "reset",
+    "silent": "closed",
+    "idle": "closed",
+}
+
+
 @dataclass
 class Survived:
     """How honest clients fared beside slow ones, and how these ended. Latencies are the 99th percentiles in seconds."""
@@ -201,8 +217,9 @@ def slow_clients(server: Server, count: int, within: float, rounds: int = 1, sec
                 beside.append(honest.ask_for(seconds))
                 assert slow.held() == each * len(KINDS), "slow clients were ended before their time"
                 most = max(most, memory(pid))
+                honest.leave()
                 ends = slow.ends(within) if turn == rounds - 1 else {}
-            honest.ask_for(0)
+            honest.ask()
             eventually(lambda: descriptors(pid) <= before[0], f"{before[0]} descriptors, as before: {descriptors(pid)}")
         after = (descriptors(pid), memory(pid))
         assert worker(server) == pid, "the worker has been replaced"

@@ -3,14 +3,18 @@
 import os
 
 import pytest
-from scenes import APPLICATION, STATES, idle_connections, reset_in
+from scenes import APPLICATION, ENDS, STATES, idle_connections, reset_in, slow_clients
 from vitals import raise_descriptor_limit
 
 #: How large crowds are, next to `make faults`.
 IDLE = int(os.environ.get("FAULTS_IDLE", "10000"))
+SLOW = int(os.environ.get("FAULTS_SLOW", "600"))
 RESETS = int(os.environ.get("FAULTS_RESETS", "40"))
 
 MIB = 1 << 20
+
+#: The deadlines of slow clients in these tests: time enough to let all of them come.
+SECONDS = 3
 
 
 def test_idle_connections_cost_little_and_leave_nothing(serve):
@@ -25,8 +29,21 @@ def test_idle_connections_cost_little_and_leave_nothing(serve):
 
 
 @pytest.mark.parametrize("threads", ["1", "8"])
+def test_slow_clients_keep_nothing_from_honest_ones_and_are_ended(serve, threads):
+    """How long honest requests take beside them is a figure of `make faults`: here other programs run too."""
+    limits = [f"--{name}={SECONDS}" for name in ("head-timeout", "body-timeout", "write-timeout", "keep-alive")]
+    server = serve(APPLICATION, "--threads", threads, *limits)
+    survived = slow_clients(server, SLOW, within=4 * SECONDS)
+    print(survived)
+    assert {kind: set(ends) for kind, ends in survived.ends.items()} == {kind: {end} for kind, end in ENDS.items()}
+    assert survived.honest > 100
+    before, _, after = survived.memory
+    assert after < before + 16 * MIB
+
+
+@pytest.mark.parametrize("threads", ["1", "8"])
 def test_clients_that_reset_in_any_state_leave_nothing(serve, threads):
-    server = serve(APPLICATION, "--threads", threads)
+    server = serve(APPLICATION, "--threads", threads, "--limit-response-spool=1M")
     for state in STATES:
         reset_in(state, server, RESETS)
         assert "ERROR" not in server.stderr and "Traceback" not in server.stderr, state

@@ -179,6 +179,46 @@ def test_bodies_that_fill_the_disk_together_give_it_back(serve, monkeypatch, tmp
     assert worker(server) == pid, "the worker has been replaced"
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_response_that_finds_the_disk_full_waits_for_its_client(serve, monkeypatch, tmp_path, threads):
+    """A client that reads slowly gets all of it all the same; when it has, the disk is free again."""
+    if not can_mount():
+        pytest.skip("no file system can be mounted here: it takes root")
+    (tmp_path / "spool").mkdir()
+    behind(monkeypatch, "mount -t tmpfs -o size=4m none spool")
+    monkeypatch.setenv("FUNICORN_COMMAND", "unshare --mount " + os.environ["FUNICORN_COMMAND"])
+    server = serve(
+        """
+        def blocks():
+            for number in range(32):
+                yield bytes([number]) * (1 << 20)
+        def application(environ, start_response):
+            length = len(environ["wsgi.input"].read())
+            start_response("200 OK", [])
+            return blocks() if environ["PATH_INFO"] == "/blocks" else [b"%d" % length]
+        """,
+        "--spool-dir",
+        str(tmp_path / "spool"),
+        "--threads",
+        threads,
+    )
+    with server.connect(receive_buffer=4096) as slow:
+        slow.send(request("GET", "/blocks"))
+        slow.head()
+        server.wait_for_log("cannot be spooled")
+        if threads != "1":
+            assert server.request("POST", "/", (), bytes(1000)).body == b"1000"
+            with server.connect() as late:
+                refused = upload(late, MIB)
+                assert refused.status == 503 and refused.header("Retry-After")
+        body = b"".join(iter(slow.chunk, b""))
+        assert [body[start : start + MIB] for start in range(0, len(body), MIB)] == [
+            bytes([number]) * MIB for number in range(32)
+        ]
+        slow.assert_open()
+        assert server.request("POST", "/", (), bytes(3 * MIB)).body == b"%d" % (3 * MIB)
+
+
 def test_memory_that_an_application_uses_up_is_an_error_of_its_request(serve):
     server = serve("""
         import resource

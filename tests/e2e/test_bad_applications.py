@@ -141,5 +141,48 @@ def test_a_worker_all_of_whose_threads_hang_leaves_new_clients_to_another(serve,
         eventually(lambda: gate.open_if_needed() or all(answered(client) for client in hanging), "every call ends")
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_while_every_thread_hangs_deadlines_go_on_and_the_queue_has_an_end(serve, gate, threads):
+    server = serve(
+        """
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/hang":
+                open("begun", "a").write("x")
+                open("gate").read()
+            start_response("200 OK", [])
+            return [environ["PATH_INFO"].encode()]
+        """,
+        *("--threads", str(threads), "--limit-queue", "2", "--queue-timeout", "1"),
+        *("--head-timeout", "1", "--body-timeout", "1", "--keep-alive", "1"),
+    )
+    with ExitStack() as stack:
+        hanging = [stack.enter_context(server.connect()) for _ in range(threads)]
+        for connection in hanging:
+            connection.send(request("GET", "/hang"))
+        server.wait_for_note("begun", "x" * threads)
+        slow_head, slow_body, idle = (stack.enter_context(server.connect()) for _ in range(3))
+        slow_head.send(b"GET / HTTP/1.1\r\nHost:")
+        slow_body.send(request("POST", "/", (("Content-Length", "9"),)) + b"some")
+        waiting = [stack.enter_context(server.connect()) for _ in range(2)]
+        for connection in waiting:
+            # That it is told to continue says that it has been read: it will be in the queue before those behind it.
+            connection.send(request("POST", "/waiting", (("Expect", "100-continue"), ("Content-Length", "1"))))
+            assert connection.response().status == 100
+            connection.send(b"x")
+        behind = [stack.enter_context(server.connect()) for _ in range(5)]
+        for connection in behind:
+            connection.send(request("GET", "/behind"))
+        for connection in (slow_head, slow_body):
+            assert connection.response().status == 408
+        idle.assert_ended()
+        for connection in behind:
+            refused = connection.response()
+            assert refused.status == 503 and refused.header("Retry-After")
+        eventually(lambda: gate.open_if_needed() or all(map(answered, hanging + waiting)), "every call ends")
+        assert [connection.response().body for connection in hanging] == [b"/hang"] * threads
+        assert [connection.response().body for connection in waiting] == [b"/waiting"] * 2
+    assert server.get().status == 200
+
+
 def answered(connection):
     return bool(select.select([connection.socket], [], [], 0)[0])

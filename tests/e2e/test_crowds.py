@@ -14,7 +14,7 @@ RESETS = int(os.environ.get("FAULTS_RESETS", "40"))
 MIB = 1 << 20
 
 #: The deadlines of slow clients in these tests: time enough to let all of them come.
-SECONDS = 3
+SECONDS = 2
 
 
 def test_idle_connections_cost_little_and_leave_nothing(serve):

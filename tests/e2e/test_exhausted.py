@@ -62,11 +62,9 @@ def test_more_clients_than_descriptors_are_served_one_after_the_other(serve, mon
     assert worker(server) == pid
 
 
-@pytest.mark.parametrize("threads", ["1", "8"])
-def test_when_the_application_has_taken_every_descriptor_clients_wait(serve, monkeypatch, threads):
+def test_when_the_application_has_taken_every_descriptor_clients_wait(serve, monkeypatch):
     behind(monkeypatch, "ulimit -n 64")
-    server = serve(
-        """
+    server = serve("""
         taken = []
         def application(environ, start_response):
             body = environ["wsgi.input"].read()
@@ -81,10 +79,7 @@ def test_when_the_application_has_taken_every_descriptor_clients_wait(serve, mon
                     taken.pop().close()
             start_response("200 OK", [])
             return [b"%d" % len(body)]
-        """,
-        "--threads",
-        threads,
-    )
+        """)
     with server.connect() as first:
         assert first.request("GET", "/take").status == 200
         pid = worker(server)

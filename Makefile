@@ -5,7 +5,7 @@ PYTHON ?= python3
 PORT ?= 8000
 export PYTHON PORT
 
-.PHONY: help run test check e2e fuzz model format clean
+.PHONY: help run test check e2e fuzz model faults format clean
 
 help:
 	@echo 'make run      build Funicorn and serve examples/flask_app.py on port $(PORT)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make e2e      the end-to-end tests alone; ARGS="-k keep_alive" is handed to pytest'
 	@echo 'make fuzz     try a million inputs on each fuzz target, or run long property tests where there is no nightly toolchain'
 	@echo 'make model    try 10,000 schedules of the threads of a worker in each of several scenarios'
+	@echo 'make faults   hold thousands of idle, slow and vanishing clients and write the figures into docs/security.md'
 	@echo 'make format   format the Rust sources'
 	@echo 'make clean    remove everything that was built'
 
@@ -34,6 +35,9 @@ fuzz:
 
 model:
 	@scripts/model
+
+faults:
+	@scripts/faults
 
 format:
 	@cargo fmt --all

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[bytes, bytes]] = {
 }
 
 #: Turns are spread over so many steps, so that no moment sees all clients at once.
-STEPS = 50
+STEPS = 500
 
 
 class Slow:

@@ -38,7 +38,7 @@ def test_slow_clients_keep_nothing_from_honest_ones_and_are_ended(serve, threads
     assert {kind: set(ends) for kind, ends in survived.ends.items()} == {kind: {end} for kind, end in ENDS.items()}
     assert survived.honest > 100
     before, _, after = survived.memory
-    assert after < before + 16 * MIB
+    assert after < before + 8 * MIB
 
 
 @pytest.mark.parametrize("threads", ["1", "8"])

@@ -19,12 +19,14 @@ from vitals import descriptors, memory, worker
 from waiting import eventually
 from wire import Connection, chunked, request
 
-#: Answers with the path and the body. /held waits until the test opens its `Barrier`, /large is 8 MiB in one block, /blocks is
-#: as much as a client takes, /closed says how many of those iterables were made and how many closed.
+#: Answers with the path and the body. /held waits until the test opens its `Barrier`, /large is 8 MiB in one block, /file as
+#: much from a file, /blocks is as much as a client takes, /closed says how many of those iterables were made and how many closed.
 APPLICATION = """
     import fcntl, itertools
     LARGE = bytes(8 << 20)
     made, closed = itertools.count(), itertools.count()
+    with open("large", "wb") as file:
+        file.write(LARGE)
 
     class Blocks:
         def __init__(self):
@@ -43,6 +45,8 @@ APPLICATION = """
         start_response("200 OK", [])
         if path == "/large":
             return [LARGE]
+        if path == "/file":
+            return environ["wsgi.file_wrapper"](open("large", "rb"))
         if path == "/blocks":
             return Blocks()
         if path == "/closed":
@@ -254,6 +258,7 @@ STATES: dict[str, Callable[[Connection], None]] = {
     "asked to continue": lambda client: told_to_continue(client),
     "while the application runs": lambda client: client.send(request("GET", "/held")),
     "while a response is sent": lambda client: (client.send(request("GET", "/large")), client.head()),
+    "while a file is sent": lambda client: (client.send(request("GET", "/file")), client.head()),
     "while the application waits to send": lambda client: client.send(request("GET", "/blocks")),
     "pipelining": lambda client: client.send(request("GET", "/") * 20),
     "idle": lambda client: client.request(),

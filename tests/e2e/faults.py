@@ -105,7 +105,7 @@ class Figures:
         for kind, ends in survived.ends.items():
             assert set(ends) == {ENDS[kind]}, f"slow clients ({kind}) ended otherwise than they should: {ends}"
         alone, beside = survived.alone * 1e3, survived.beside * 1e3
-        what = f"99th percentile of honest requests without and beside slow clients, {counted(threads)}, best of {ROUNDS} rounds"
+        what = f"99th percentile of honest requests, {counted(threads)}, without and beside slow clients, best of {ROUNDS}"
         self.goals.append((what, f"{alone:.2f} and {beside:.2f} ms: {beside / alone:.2f} times", "within 1.5 times"))
         who = f"slow, {counted(threads)}"
         self.crowd(who, f"{survived.clients:,}", survived.honest, survived.descriptors, survived.memory)
@@ -129,11 +129,12 @@ class Figures:
         other = "another" if len(os.sched_getaffinity(0)) > 1 else "the same"
         return "\n\n".join(
             [
-                f"Linux {platform.release().split('-')[0]} on {platform.machine()}, CPython {platform.python_version()}; one worker "
-                f"on one processor, the clients on {other}.",
+                f"Linux {platform.release().split('-')[0]} on {platform.machine()}, CPython {platform.python_version()}; one "
+                f"worker on one processor, the clients on {other}.",
                 table(self.goals),
-                "What each crowd left behind: levels before and after it (of slow clients half of the rounds come before), and the most "
-                "memory beside slow clients.",
+                "What each crowd left behind: levels before and after it (of slow clients half of the rounds come\n"
+                "before), and the most memory beside slow clients. All with `MALLOC_ARENA_MAX=1`, so that memory which the\n"
+                "C library keeps for each thread does not look like a leak, nor hide one.",
                 table(self.crowds),
             ]
         )

@@ -20,7 +20,7 @@ from waiting import eventually
 from wire import Connection, chunked, request
 
 #: Answers with the path and the body. /held waits until the test opens its `Barrier`, /large is 8 MiB in one block, /file as
-#: much from a file, /blocks is as much as a client takes, /closed says how many of those iterables were made and how many closed.
+#: much from a file, /blocks is as much as a client takes, /closed says how many of those iterables were made and closed.
 APPLICATION = """
     import fcntl, itertools
     LARGE = bytes(8 << 20)
@@ -181,8 +181,8 @@ def leave(crowd: list[Connection]) -> None:
         connection.close()
 
 
-#: How the server ends slow clients once their time is over: with an answer where a request has begun, else silently. Who does
-#: not read is cut, so that what came cannot pass for the whole.
+#: How the server ends slow clients once their time is over: with an answer where a request has begun, else silently.
+#: Who does not read is cut, so that what came cannot pass for the whole.
 ENDS = {
     "head": "408 closed",
     "body": "408 closed",
@@ -195,9 +195,9 @@ ENDS = {
 
 @dataclass
 class Survived:
-    """How honest clients fared beside slow ones, and how these ended. Latencies are the 99th percentiles in seconds, in the best
-    of the rounds: what other programs do on this machine can only add to them. Levels are after half the
-    rounds and after all, and the most memory beside slow clients: an allocator takes a few crowds to find its size."""
+    """How honest clients fared beside slow ones, and how these ended. Latencies are the 99th percentiles in seconds, in
+    the best of the rounds: what other programs do on this machine can only add to them. Levels are after half the rounds and
+    after all, and the most memory beside slow clients: an allocator takes a few crowds to find its size."""
 
     clients: int
     alone: float
@@ -210,7 +210,7 @@ class Survived:
 
 def slow_clients(server: Server, count: int, within: float, rounds: int = 1, seconds: float = 0.5) -> Survived:
     """Serves an honest client alone and beside `count` slow ones, in turns of so many `seconds`, so that a drift of the
-    machine's speed hits both alike. The last crowd is held until the deadlines, which end `within` so many seconds, are over."""
+    machine's speed hits both alike. The last crowd is held until its deadlines have ended it, `within` so many seconds."""
     pid, each = worker(server), count // len(KINDS)
     alone, beside, before, most, ends = [], [], (0, 0), 0, {}
     with Honest(server) as honest:

@@ -122,7 +122,7 @@ class SlowClients:
         return self.report(60)
 
     def ends(self, within: float) -> dict[str, Counter]:
-        """How the server ended those of each kind, when the last has ended or the time is over ("" for those that remain)."""
+        """How the server ended those of each kind, when the last has ended or the time is over ("" for who remains)."""
         self.pipe.send(within)
         return self.report(within + 60)
 

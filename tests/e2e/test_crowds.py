@@ -6,7 +6,7 @@ import pytest
 from scenes import APPLICATION, ENDS, STATES, idle_connections, reset_in, slow_clients
 from vitals import raise_descriptor_limit
 
-#: How large crowds are, next to `make faults`.
+#: How large crowds are: in continuous integration too, since they take seconds. `make faults` has larger ones still.
 IDLE = int(os.environ.get("FAULTS_IDLE", "10000"))
 SLOW = int(os.environ.get("FAULTS_SLOW", "600"))
 RESETS = int(os.environ.get("FAULTS_RESETS", "40"))
@@ -19,6 +19,8 @@ SECONDS = 2
 
 def test_idle_connections_cost_little_and_leave_nothing(serve):
     count = min(IDLE, raise_descriptor_limit() - 500)
+    if count < 1000:
+        pytest.skip("this machine allows a process too few descriptors (ulimit -Hn)")
     held = idle_connections(serve(APPLICATION), count)
     print(held)
     assert held.bytes_each < 2048

@@ -29,6 +29,7 @@ fn answer(mut response: ResponseWriter) -> Result<(), SendError> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".to_owned());
     let listeners = Listener::bind(&address.parse()?, BACKLOG)?;
+    println!("{}", listeners[0].local());
     let control = Control::new(Some(Signals::install(false)?))?;
     Worker::new(listeners, Arc::new(Hello), WorkerConfig::default(), control, None)?.run()?;
     Ok(())

@@ -1,7 +1,8 @@
-//! What is the body of a request? Bytes that have all arrived, wherever they are kept.
+//! What is the body of a request? Bytes to be read once, wherever they are kept.
 //!
-//! A [`Body`] hides where its bytes are: nowhere, in memory, or behind a reader (a spooled temporary file today,
-//! a stream tomorrow), so that a new kind of body needs no new [`Service`](crate::Service).
+//! A [`Body`] hides where its bytes are: nowhere, in memory, or behind a reader, such as a spooled temporary file or, in
+//! a bridge from another server, a stream that is still arriving. So a new kind of body needs no new
+//! [`Service`](crate::Service).
 
 use std::fmt;
 use std::io::{self, Read};
@@ -14,6 +15,17 @@ pub trait ReadBody: Read + Send {}
 impl<R: Read + Send> ReadBody for R {}
 
 /// The body of a request, read once from front to end.
+///
+/// ```
+/// use funicorn_http::Body;
+///
+/// let mut body = Body::from(bytes::Bytes::from_static(b"hola"));
+/// let mut buf = [0; 16];
+/// assert_eq!(body.len(), Some(4));
+/// assert_eq!(body.read(&mut buf)?, 4);
+/// assert_eq!(body.read(&mut buf)?, 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Body {
     source: Source,
@@ -28,6 +40,7 @@ enum Source {
         reader: Box<dyn ReadBody>,
         remaining: u64,
     },
+    Stream(Box<dyn ReadBody>),
 }
 
 impl Body {
@@ -41,6 +54,13 @@ impl Body {
     #[must_use]
     pub fn from_reader(reader: Box<dyn ReadBody>, len: u64) -> Self {
         Self { source: Source::Reader { reader, remaining: len } }
+    }
+
+    /// A body that is still arriving and ends where `reader` ends, for instance a chunked one of another server. Reading
+    /// it may wait for the peer.
+    #[must_use]
+    pub fn from_stream(reader: Box<dyn ReadBody>) -> Self {
+        Self { source: Source::Stream(reader) }
     }
 
     /// Reads up to `buf.len()` bytes; 0 means the end of the body (or an empty `buf`).
@@ -67,6 +87,14 @@ impl Body {
                 *remaining -= taken as u64;
                 Ok(taken)
             }
+            Source::Stream(_) if buf.is_empty() => Ok(0),
+            Source::Stream(reader) => {
+                let taken = reader.read(buf)?;
+                if taken == 0 {
+                    self.source = Source::Empty;
+                }
+                Ok(taken)
+            }
         }
     }
 
@@ -77,21 +105,21 @@ impl Body {
     pub fn consume(&mut self, len: usize) {
         match &mut self.source {
             Source::Memory(bytes) => bytes.advance(len),
-            Source::Empty | Source::Reader { .. } => {
+            Source::Empty | Source::Reader { .. } | Source::Stream(_) => {
                 assert_eq!(len, 0, "only bytes in memory can be consumed");
             }
         }
     }
 
-    /// The number of bytes not read yet, or `None` for a body whose end has not arrived.
-    ///
-    /// Today every body is complete before its request is handed over, so this is always `Some`.
+    /// The number of bytes not read yet, or `None` for a stream whose end has not been seen. The bodies that `funicorn-net`
+    /// hands over are complete, so there it is always `Some`.
     #[must_use]
     pub fn len(&self) -> Option<u64> {
         match &self.source {
             Source::Empty => Some(0),
             Source::Memory(bytes) => Some(bytes.len() as u64),
             Source::Reader { remaining, .. } => Some(*remaining),
+            Source::Stream(_) => None,
         }
     }
 
@@ -113,7 +141,7 @@ impl Body {
         match &self.source {
             Source::Empty => Some(&[]),
             Source::Memory(bytes) => Some(bytes),
-            Source::Reader { .. } => None,
+            Source::Reader { .. } | Source::Stream(_) => None,
         }
     }
 }
@@ -160,6 +188,18 @@ mod tests {
         let mut buf = [0; 16];
         assert_eq!(body.read(&mut buf).unwrap(), 4);
         assert_eq!(body.read(&mut buf).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_stream_has_no_length_until_its_end_is_seen() {
+        let mut body = Body::from_stream(Box::new(&b"ab"[..]));
+        let mut buf = [0; 16];
+        assert_eq!((body.len(), body.is_complete(), body.in_memory()), (None, false, None));
+        assert_eq!(body.read(&mut []).unwrap(), 0);
+        assert_eq!(body.len(), None, "an empty buffer shows no end");
+        assert_eq!(body.read(&mut buf).unwrap(), 2);
+        assert_eq!(body.read(&mut buf).unwrap(), 0);
+        assert_eq!((body.len(), body.is_complete()), (Some(0), true));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{Body, ConnectionInfo, Headers};
 pub struct Request {
     /// Method, target, version and header fields.
     pub head: RequestHead,
-    /// The body, every byte of which has arrived.
+    /// The body. From `funicorn-net` every byte of it has arrived; see [`Body::is_complete`].
     pub body: Body,
     /// Whose request it is, and how it came: shared by all requests of a connection, unless a trusted proxy says more
     /// about each.

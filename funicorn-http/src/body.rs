@@ -40,7 +40,8 @@ enum Source {
         reader: Box<dyn ReadBody>,
         remaining: u64,
     },
-    Stream(Box<dyn ReadBody>),
+    /// `None` once the end has been seen.
+    Stream(Option<Box<dyn ReadBody>>),
 }
 
 impl Body {
@@ -60,7 +61,7 @@ impl Body {
     /// it may wait for the peer.
     #[must_use]
     pub fn from_stream(reader: Box<dyn ReadBody>) -> Self {
-        Self { source: Source::Stream(reader) }
+        Self { source: Source::Stream(Some(reader)) }
     }
 
     /// Reads up to `buf.len()` bytes; 0 means the end of the body (or an empty `buf`).
@@ -87,11 +88,11 @@ impl Body {
                 *remaining -= taken as u64;
                 Ok(taken)
             }
-            Source::Stream(_) if buf.is_empty() => Ok(0),
-            Source::Stream(reader) => {
+            Source::Stream(stream) => {
+                let Some(reader) = stream.as_mut().filter(|_| !buf.is_empty()) else { return Ok(0) };
                 let taken = reader.read(buf)?;
                 if taken == 0 {
-                    self.source = Source::Empty;
+                    *stream = None;
                 }
                 Ok(taken)
             }
@@ -119,7 +120,7 @@ impl Body {
             Source::Empty => Some(0),
             Source::Memory(bytes) => Some(bytes.len() as u64),
             Source::Reader { remaining, .. } => Some(*remaining),
-            Source::Stream(_) => None,
+            Source::Stream(stream) => stream.is_none().then_some(0),
         }
     }
 
@@ -200,6 +201,7 @@ mod tests {
         assert_eq!(body.read(&mut buf).unwrap(), 2);
         assert_eq!(body.read(&mut buf).unwrap(), 0);
         assert_eq!((body.len(), body.is_complete()), (Some(0), true));
+        assert_eq!(body.in_memory(), None, "where it was kept does not change at its end");
     }
 
     #[test]

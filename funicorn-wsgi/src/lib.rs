@@ -12,6 +12,8 @@
 //! 4. `start_response` and `write`: two callables over one slot (`exchange`), with the rules for status and
 //!    headers (`start_response`).
 //! 5. What the application returns: iterated, or sent by the kernel (`response`, `file_wrapper`).
+//! 6. [`ThreadPool`]: threads that call the application for a server that is not `funicorn-net` (`pool`), and get the
+//!    response as [`ResponsePart`]s (`parts`).
 //!
 //! `unsafe` is confined to five modules: `interpreter` (starting and ending), `attachment` (waits and
 //! contexts), `file_wrapper` (a borrowed descriptor), `sole_reference` (whether objects
@@ -42,7 +44,9 @@ mod header_keys;
 mod input;
 mod interpreter;
 mod native_string;
+mod parts;
 mod path;
+mod pool;
 mod proxied;
 mod recollection;
 mod response;
@@ -55,5 +59,7 @@ mod traceback;
 pub use application::LoadError;
 pub use errors::ErrorLog;
 pub use interpreter::{Interpreter, InterpreterConfig, InterpreterError, python_versions};
+pub use parts::ResponsePart;
+pub use pool::{Busy, PoolConfig, ThreadPool};
 pub use service::{WsgiConfig, WsgiService};
 pub use spec::{ApplicationSpec, SpecError};

@@ -8,5 +8,6 @@ mod file_wrapper;
 mod input;
 mod iterable;
 mod loading;
+mod pool;
 mod proxies;
 mod start_response;

@@ -234,6 +234,7 @@ fn log_level(name: &str) -> LevelFilter {
         "error" => LevelFilter::Error,
         "warning" => LevelFilter::Warn,
         "debug" => LevelFilter::Debug,
+        "trace" => LevelFilter::Trace,
         _ => LevelFilter::Info,
     }
 }

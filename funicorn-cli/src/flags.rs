@@ -126,9 +126,10 @@ pub struct Flags {
     #[arg(value_parser = parse::<AccessLogTarget>)]
     pub access_logfile: Option<AccessLogTarget>,
 
-    /// What to log on standard error: error, warning, info or debug, and what is graver.
+    /// What to log on standard error: error, warning, info, debug or trace (the way of each request through the
+    /// layers), and what is graver.
     #[arg(long, value_name = "LEVEL", default_value = "info", ignore_case = true, help_heading = "Logging")]
-    #[arg(value_parser = PossibleValuesParser::new(["error", "warning", "info", "debug"]), hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(["error", "warning", "info", "debug", "trace"]), hide_possible_values = true)]
     pub log_level: String,
 }
 

@@ -2,7 +2,8 @@
 //! `[2026-11-22 22:05:44 +0000] [1234] [INFO] message`.
 //!
 //! Nobody can forge such a line: control characters are escaped, and further lines of a message (a traceback) are indented.
-//! One write(2) per message, past the standard library's lock: a child that the application forks while another
+//! A line of the trace says between level and message which layer speaks: `funicorn::net`, `funicorn::http` or
+//! `funicorn::wsgi`. One write(2) per message, past the standard library's lock: a child that the application forks while another
 //! thread holds that lock could never log again.
 
 use std::fmt::Write as _;
@@ -34,7 +35,10 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let message = record.args().to_string();
+            let message = match record.level() {
+                Level::Trace => format!("{}: {}", record.target(), record.args()),
+                _ => record.args().to_string(),
+            };
             let line = format_line(&Moment::now(), std::process::id(), record.level(), &message);
             // When standard error is gone there is nobody left to tell.
             let _ = write_whole(io::stderr().as_fd(), line.as_bytes());

@@ -74,6 +74,10 @@ impl ResponseEncoder {
     ) {
         self.body = self.delimiter(head, length);
         self.keep_alive &= !head.wants_close() && self.body != Delimiter::Close;
+        log::trace!(
+            target: "funicorn::http",
+            "response head: {}, body {:?}, keep alive {}", head.code(), self.body, self.keep_alive
+        );
         out.reserve(head.lines().len() + 192);
         put_status_line(head.code(), head.reason(), out);
         if !head.has_server() {

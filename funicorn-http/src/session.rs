@@ -94,10 +94,7 @@ impl Session {
                 Some(head) => self.begin(head).map(Event::Head),
                 None => Ok(Event::Incomplete),
             },
-            State::Length { left: 0 } => {
-                self.state = State::Responding;
-                Ok(Event::End)
-            }
+            State::Length { left: 0 } => Ok(self.complete()),
             State::Length { .. } if input.is_empty() => Ok(Event::Incomplete),
             State::Length { left } => {
                 let len = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
@@ -109,10 +106,7 @@ impl Session {
             State::Chunked(decoder) => match decoder.decode(input, &self.limits)? {
                 Decoded::Incomplete => Ok(Event::Incomplete),
                 Decoded::Bytes(bytes) => Ok(Event::Data(bytes)),
-                Decoded::End => {
-                    self.state = State::Responding;
-                    Ok(Event::End)
-                }
+                Decoded::End => Ok(self.complete()),
             },
             State::Responding => Ok(Event::Incomplete),
             State::Refused(refusal) => Err(*refusal),
@@ -121,7 +115,9 @@ impl Session {
 
     /// Head -> Body, if the body may come.
     fn begin(&mut self, head: RequestHead) -> Result<ReceivedHead, Refusal> {
-        let (state, length) = match Framing::decide(head.version(), head.headers())? {
+        let framing = Framing::decide(head.version(), head.headers())?;
+        log::trace!(target: "funicorn::http", "head complete: {head:?}, framing {framing:?}");
+        let (state, length) = match framing {
             Framing::Length(len) if len > self.limits.body => return Err(Refusal::BodyTooLarge),
             Framing::Length(len) => (State::Length { left: len }, Some(len)),
             Framing::Chunked => (State::Chunked(ChunkedDecoder::new()), None),
@@ -129,6 +125,13 @@ impl Session {
         let expects_continue = expects_continue(&head)? && length != Some(0);
         self.state = state;
         Ok(ReceivedHead { head, length, expects_continue })
+    }
+
+    /// Body -> Responding.
+    fn complete(&mut self) -> Event<'static> {
+        log::trace!(target: "funicorn::http", "body complete");
+        self.state = State::Responding;
+        Event::End
     }
 
     /// The response has been made: Responding -> Head. In any other state this does nothing.

@@ -282,6 +282,7 @@ impl Exchange {
             }
         }
         let head = parse_head(status, headers, &self.rules)?;
+        log::trace!(target: "funicorn::wsgi", "start_response: {}", head.code());
         let mut slot = self.lock()?;
         let open = slot.as_mut().ok_or_else(over)?;
         open.response.stage = Stage::Set(head);

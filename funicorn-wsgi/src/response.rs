@@ -46,7 +46,10 @@ pub(crate) fn respond(
     let exchange = callables.exchange.get();
     let result = application.call1((environ, callables.start_response.bind(py)));
     let outcome = match &result {
-        Ok(result) => send_result(exchange, result),
+        Ok(result) => {
+            log::trace!(target: "funicorn::wsgi", "the application returned {}", named(result));
+            send_result(exchange, result)
+        }
         Err(error) => Err(Failure::Application(error.clone_ref(py))),
     };
     if let Some(response) = exchange.close(py) {
@@ -227,7 +230,10 @@ fn close(result: &Bound<'_, PyAny>, request: &dyn Fn() -> String) {
         return;
     }
     let outcome = match result.getattr_opt(intern!(py, "close")) {
-        Ok(Some(close)) => close.call0().map(drop),
+        Ok(Some(close)) => {
+            log::trace!(target: "funicorn::wsgi", "calling close()");
+            close.call0().map(drop)
+        }
         Ok(None) => Ok(()),
         Err(error) => Err(error),
     };

@@ -120,6 +120,7 @@ impl WsgiService {
         };
         let environ = self.environs.build(py, (head, path), connection, (input.as_ref(), body_len))?;
         let callables = self.callables(py)?;
+        log::trace!(target: "funicorn::wsgi", "the environ has {} keys: calling the application", environ.len());
         {
             let _context = EnteredContext::copy_of(self.context.bind(py))?;
             let _open = callables.open(py, Response::new(response));

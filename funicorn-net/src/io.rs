@@ -282,6 +282,7 @@ impl Io {
     /// Takes a connection out of the loop. Nothing that is pending on it will leave.
     fn unseat(&mut self, seat: Seat, shared: &Shared) -> Option<Arc<Connection>> {
         let connection = self.peers.remove(seat)?;
+        log::trace!(target: "funicorn::net", "closed: seat {}", seat.index);
         if let Err(error) = shared.poller.remove(&connection.transport) {
             log::error!("a connection could not be taken out of the poller: {error}");
         }
@@ -332,6 +333,7 @@ impl Io {
         let seated = self.peers.seat(|seat| {
             let connection = Arc::new(Connection::new(transport, info, seat));
             shared.poller.add(&connection.transport, seat)?;
+            log::trace!(target: "funicorn::net", "accepted {}: seat {}", connection.info.peer, seat.index);
             Ok::<_, std::io::Error>(Peer::new(connection, self.now, shared))
         });
         if let Err(error) = seated {

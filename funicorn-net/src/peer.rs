@@ -234,6 +234,7 @@ impl Peer {
         }
         match then {
             Then::NextRequest => {
+                log::trace!(target: "funicorn::net", "the outbox is empty, the connection is kept alive: Receiving");
                 self.session.next_request();
                 self.phase = Phase::Receiving;
                 self.receiving_since = turn.now;
@@ -379,6 +380,7 @@ impl Peer {
 
     fn complete(&self, arriving: Arriving, shared: &Arc<Shared>, now: Instant) -> Result<Call, Refusal> {
         let (body, memory) = arriving.body.complete().map_err(unavailable)?;
+        log::trace!(target: "funicorn::net", "request complete, {} bytes of body: Calling", body.len().unwrap_or(0));
         let Arriving { head, info, .. } = arriving;
         let connection = Arc::clone(&self.connection);
         let sink = Http1Sink::new(Arc::clone(shared), connection, Arc::clone(&info), &head, now, memory);

@@ -223,6 +223,7 @@ impl Http1Sink {
             };
             self.shared.blocking(|| observer.exchange(&exchange));
         }
+        log::trace!(target: "funicorn::net", "completion: {} bytes of body, then {after:?}", self.body_sent);
         let Self { shared, connection, .. } = *self;
         let seat = connection.seat;
         // Before the report: from there on the loop may be the connection's last owner.

@@ -186,6 +186,7 @@ fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
 
 /// Runs a call from the loop, then takes the role up again if nobody has it.
 fn run_inline(call: Call, timed: bool, shared: &Shared) -> Option<Duty> {
+    log::trace!(target: "funicorn::net", "inline call: the I/O role is lent");
     let start = timed.then(Instant::now);
     run(call, shared);
     shared.rights.reclaim(start.map(|start| start.elapsed()))
@@ -193,6 +194,7 @@ fn run_inline(call: Call, timed: bool, shared: &Shared) -> Option<Duty> {
 
 /// Runs a call that waited. If it was quick, inline calls will do, and the role had better come back from the understudy.
 fn run_queued(call: Call, shared: &Shared) {
+    log::trace!(target: "funicorn::net", "call from the queue");
     let start = Instant::now();
     run(call, shared);
     if start.elapsed() < QUICK {
@@ -214,6 +216,7 @@ fn run(call: Call, shared: &Shared) {
 /// The life of the understudy: watch, take the role when a call lasts, give it back when a thread is free.
 fn understudy(shared: &Arc<Shared>) {
     while let Some(mut io) = shared.rights.watch(|| shared.flush_gathered()) {
+        log::trace!(target: "funicorn::net", "promotion: the understudy takes the I/O role");
         // What a call has gathered until the role was taken out of it; later blocks are written at once.
         shared.flush_gathered();
         loop {

@@ -46,3 +46,13 @@ fn write_whole(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// So are the chapter's.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/book/4-composition.md")]
+struct Chapter;

@@ -118,3 +118,8 @@ pub use writer::{AbortReason, FileRange, ResponseSink, ResponseWriter, SendError
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are the chapter's.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/book/2-http.md")]
+struct Chapter;

@@ -164,6 +164,8 @@ fn expects_continue(head: &RequestHead) -> Result<bool, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn session() -> Session {
@@ -183,6 +185,65 @@ mod tests {
                 Event::End => "end".into(),
             });
         }
+    }
+
+    /// The name of a state in the diagram of the book.
+    fn name(session: &Session) -> &'static str {
+        match session.state {
+            State::Head(_) => "Head",
+            State::Length { .. } => "Length",
+            State::Chunked(_) => "Chunked",
+            State::Responding => "Responding",
+            State::Refused(_) => "Refused",
+        }
+    }
+
+    /// Every transition that `stream` leads through, byte by byte; after each step it is asked for the next request,
+    /// which only leads on when a response is awaited.
+    fn transitions(stream: &[u8], seen: &mut BTreeSet<String>) {
+        let (mut session, mut input) = (session(), Vec::new());
+        for byte in stream.iter().map(Some).chain([None]) {
+            input.extend(byte);
+            let mut unread = &input[..];
+            for _ in 0..3 {
+                let from = name(&session);
+                let label = match session.receive(&mut unread) {
+                    Ok(Event::Incomplete) => "Incomplete",
+                    Ok(Event::Head(_)) => "Head",
+                    Ok(Event::Data(_)) => "Data",
+                    Ok(Event::End) => "End",
+                    Err(_) => "Refusal",
+                };
+                seen.insert(format!("{from} --> {}: {label}", name(&session)));
+            }
+            input = unread.to_vec();
+            let from = name(&session);
+            session.next_request();
+            if name(&session) != from {
+                seen.insert(format!("{from} --> {}: next_request", name(&session)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_diagram_of_the_book_has_the_transitions_of_the_code() {
+        let mut seen = BTreeSet::new();
+        let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+        for rest in [
+            "\r\nGET / HTTP/1.1\r\n",
+            "Content-Length: 3\r\n\r\nabcGE",
+            "Content-Length: 3\r\nContent-Length: 3\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGE",
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n",
+        ] {
+            transitions(format!("{head}{rest}").as_bytes(), &mut seen);
+        }
+        let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/book/2-http.md");
+        let chapter = std::fs::read_to_string(book).expect("the book, which lies beside the crates");
+        let (_, diagram) = chapter.split_once("stateDiagram-v2").expect("a diagram");
+        let (diagram, _) = diagram.split_once("```").expect("its end");
+        let arrows = diagram.lines().map(str::trim).filter(|line| line.contains(": "));
+        assert_eq!(seen, arrows.map(str::to_owned).collect());
     }
 
     #[test]

@@ -79,3 +79,13 @@ pub use observer::{Exchange, Observer};
 pub use signals::{Arrived, Signals};
 pub use supervisor::{Ending, SuperviseError, Supervisor, SupervisorConfig, WorkerContext};
 pub use worker::Worker;
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// So are the chapter's.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/book/1-network.md")]
+struct Chapter;

@@ -63,3 +63,13 @@ pub use parts::ResponsePart;
 pub use pool::{Busy, PoolConfig, ThreadPool};
 pub use service::{WsgiConfig, WsgiService};
 pub use spec::{ApplicationSpec, SpecError};
+
+/// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// So are the chapter's.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/book/3-wsgi.md")]
+struct Chapter;

@@ -20,6 +20,7 @@ use crate::{ConfigError, base64, write_whole};
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AccessLogTarget {
     /// Standard output.
     Stdout,

@@ -16,6 +16,20 @@ use crate::flags::Flags;
 use crate::{AccessLogTarget, Exit};
 
 /// Everything that can be set.
+///
+/// ```
+/// use funicorn_cli::Config;
+///
+/// let mut config = Config::new("shop.wsgi:application".parse()?);
+/// config.bind = vec!["unix:/run/shop.sock".parse()?];
+/// config.threads = 8;
+///
+/// // As it would be typed:
+/// let args = ["funicorn", "--bind", "unix:/run/shop.sock", "--threads", "8", "shop.wsgi:application"];
+/// let typed = Config::from_args(args.map(Into::into).to_vec())?;
+/// assert_eq!((typed.bind, typed.threads), (config.bind, config.threads));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -181,11 +195,11 @@ impl Config {
     }
 
     pub(crate) fn interpreter(&self) -> InterpreterConfig {
-        InterpreterConfig {
-            python: self.python.clone(),
-            argv: self.argv.clone(),
-            pythonpath: self.pythonpath.clone(),
-        }
+        let mut config = InterpreterConfig::default();
+        config.python.clone_from(&self.python);
+        config.argv.clone_from(&self.argv);
+        config.pythonpath.clone_from(&self.pythonpath);
+        config
     }
 
     /// `workers`: how many processes serve, so that `wsgi.multiprocess` tells the truth.

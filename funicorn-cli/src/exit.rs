@@ -7,6 +7,7 @@ use std::process::ExitCode;
 /// After a second signal the code is 128 and the number of that signal, as shells have it: 130 for INT, 143 for TERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Exit {
     /// It was told to stop and has.
     Success = 0,

@@ -8,6 +8,14 @@ use std::path::PathBuf;
 ///
 /// The same for each of its requests, unless a trusted proxy says for each request whose it is
 /// ([`ForwardingPolicy`](crate::ForwardingPolicy)).
+///
+/// ```
+/// use funicorn_http::{Address, ConnectionInfo};
+///
+/// let info = ConnectionInfo::new(Address::Tcp("192.0.2.7:4711".parse()?), Address::Unix(Some("/run/app.sock".into())));
+/// assert_eq!((info.peer.to_string(), info.local.to_string()), ("192.0.2.7:4711".into(), "unix:/run/app.sock".into()));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {

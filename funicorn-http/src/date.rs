@@ -8,6 +8,16 @@ pub struct HttpDate([u8; 29]);
 
 impl HttpDate {
     /// Formats `time`, which the caller reads from its clock, at most once a second.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let date = funicorn_http::HttpDate::new(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
+    /// assert_eq!(date.as_bytes(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+    /// ```
+    ///
+    /// # Panics
+    /// For a time before 1970 or after the year 9999, which no date of HTTP can say.
     #[must_use]
     pub fn new(time: SystemTime) -> Self {
         let mut text = [b' '; 29];

@@ -13,6 +13,21 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 ///
 /// The caller asks for the head's bytes once, then how each block is framed, then for the end. The encoder holds no
 /// body bytes: they go from the application to the socket as they are.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use funicorn_http::{AfterResponse, BodyLength, HttpDate, RequestHead, ResponseEncoder, ResponseHead};
+///
+/// let mut encoder = ResponseEncoder::new(&RequestHead::builder("GET", "/").build());
+/// let (head, date, mut out) = (ResponseHead::new(200, b"OK")?, HttpDate::new(SystemTime::now()), Vec::new());
+/// encoder.head(&head, BodyLength::Unknown, &date, b"example", &mut out);
+/// assert!(out.ends_with(b"\r\nTransfer-Encoding: chunked\r\n\r\n"));
+/// let frame = encoder.block(11);
+/// assert_eq!((frame.prefix(), frame.suffix), (&b"b\r\n"[..], &b"\r\n"[..]));
+/// assert_eq!(encoder.finish()?, (&b"0\r\n\r\n"[..], AfterResponse::KeepAlive));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ResponseEncoder {
     version: Version,

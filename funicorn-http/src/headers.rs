@@ -31,6 +31,13 @@ impl Span {
 /// The header fields of a request in the order in which they came, each spelled as it was sent.
 ///
 /// Values have lost the blanks around them and nothing else; they are bytes, for RFC 9110 §5.5 promises no charset.
+///
+/// ```
+/// let head = funicorn_http::RequestHead::builder("GET", "/").header("Accept", "text/html").header("accept", "*/*").build();
+/// let headers = head.headers();
+/// assert_eq!((headers.len(), headers.get("ACCEPT")), (2, Some(&b"text/html"[..])));
+/// assert_eq!(headers.get_all("accept").count(), 2);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     pub(crate) buf: Bytes,

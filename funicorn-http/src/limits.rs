@@ -1,6 +1,17 @@
 //! How much may a peer send? Every number that bounds the memory of one request, in one place.
 
 /// Limits on what a request may be. A request past one of them is refused with the status named at the field.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use funicorn_http::{Limits, Refusal, Session};
+///
+/// let mut limits = Limits::default();
+/// limits.body = 1024;
+/// let mut upload = &b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n"[..];
+/// assert_eq!(Session::new(Arc::new(limits)).receive(&mut upload).unwrap_err(), Refusal::BodyTooLarge);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -40,6 +40,16 @@ pub enum HeaderError {
 }
 
 /// The status line and header section of a final response.
+///
+/// ```
+/// use funicorn_http::{HeaderError, ResponseHead};
+///
+/// let mut head = ResponseHead::new(302, b"Found")?;
+/// head.append(b"Location", b"/here")?;
+/// assert_eq!(head.append(b"Location", b"/here\r\nSet-Cookie: stolen=1"), Err(HeaderError::Value));
+/// assert_eq!(head.lines(), b"Location: /here\r\n");
+/// # Ok::<(), HeaderError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
     code: u16,

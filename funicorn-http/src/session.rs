@@ -22,6 +22,23 @@ use crate::head::HeadReader;
 use crate::{Limits, Refusal, RequestHead, Version};
 
 /// The receiving half of one connection.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use funicorn_http::{Event, Limits, Session};
+///
+/// let mut session = Session::new(Arc::new(Limits::default()));
+/// let mut input = &b"GET / HTTP/1.1\r\nHo"[..];
+/// assert!(matches!(session.receive(&mut input)?, Event::Incomplete));
+/// // What is left is the caller's to keep; more comes behind it.
+/// let bytes = [input, b"st: a\r\n\r\n"].concat();
+/// let mut input = &bytes[..];
+/// let Event::Head(received) = session.receive(&mut input)? else { panic!("no head") };
+/// assert_eq!((received.head.path(), received.length), (&b"/"[..], Some(0)));
+/// assert!(matches!(session.receive(&mut input)?, Event::End));
+/// # Ok::<(), funicorn_http::Refusal>(())
+/// ```
 #[derive(Debug)]
 pub struct Session {
     limits: Arc<Limits>,
@@ -55,6 +72,7 @@ pub enum Event<'a> {
 
 /// A head that passed every check and limit.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ReceivedHead {
     /// The head.
     pub head: RequestHead,

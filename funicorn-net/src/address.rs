@@ -14,6 +14,15 @@ use std::str::FromStr;
 const UNIX_PATH_MAX: usize = 107;
 
 /// An address to listen at.
+///
+/// ```
+/// use funicorn_net::BindAddress;
+///
+/// assert_eq!("[::1]:80".parse(), Ok(BindAddress::Tcp { host: "::1".to_owned(), port: 80 }));
+/// assert_eq!("unix:/run/app.sock".parse(), Ok(BindAddress::Unix("/run/app.sock".into())));
+/// assert_eq!("fd://3".parse(), Ok(BindAddress::Fd(3)));
+/// assert!("::1:80".parse::<BindAddress>().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BindAddress {

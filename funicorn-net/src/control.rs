@@ -20,6 +20,7 @@ use crate::signals::{Signals, drain};
 
 /// What a worker is told to do, from the mildest to the sharpest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Order {
     /// Stop accepting, finish the requests in flight, close idle connections.
     StopGracefully,
@@ -83,6 +84,17 @@ impl StopHandle {
 }
 
 /// The orders of one worker.
+///
+/// ```
+/// use funicorn_net::{Control, Order};
+///
+/// let control = Control::new(None)?;
+/// let handle = control.handle();
+/// std::thread::spawn(move || handle.stop(Order::StopGracefully)).join().expect("no panic");
+/// assert_eq!(control.take(), Some(Order::StopGracefully));
+/// assert_eq!(control.take(), None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Control {
     /// An epoll instance over the sources below, so that a lifeline that has ended can be taken out of it: at its end a

@@ -23,6 +23,17 @@ pub const BACKLOG: i32 = 2048;
 /// A listening socket: non-blocking, closed on exec.
 ///
 /// The file of a Unix socket is removed when the listener is dropped in the process that bound it.
+///
+/// ```
+/// use funicorn_net::{BACKLOG, Listener};
+///
+/// let listener = Listener::bind(&"127.0.0.1:0".parse()?, BACKLOG)?.remove(0);
+/// let client = std::net::TcpStream::connect(listener.local().to_string())?;
+/// let (socket, peer) = listener.accept()?;
+/// assert_eq!(peer.to_string(), client.local_addr()?.to_string());
+/// # drop(socket);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     socket: OwnedFd,

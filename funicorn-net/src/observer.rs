@@ -5,6 +5,21 @@ use std::time::Duration;
 use funicorn_http::{ConnectionInfo, RequestHead};
 
 /// Is told when a request has been answered or given up.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use funicorn_net::{Exchange, Observer};
+///
+/// #[derive(Default)]
+/// struct Failures(AtomicU64);
+///
+/// impl Observer for Failures {
+///     fn exchange(&self, exchange: &Exchange<'_>) {
+///         self.0.fetch_add(u64::from(exchange.status >= 500), Ordering::Relaxed);
+///     }
+/// }
+/// ```
 pub trait Observer: Send + Sync {
     /// Called once a request, on the thread that ended the response, with nothing locked.
     fn exchange(&self, exchange: &Exchange<'_>);

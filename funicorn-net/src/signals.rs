@@ -35,6 +35,7 @@ pub struct Signals {
 
 /// What has arrived since the last [`Signals::take`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Arrived {
     /// How many TERM.
     pub term: u32,

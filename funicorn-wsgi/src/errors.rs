@@ -10,6 +10,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 /// What stands behind `wsgi.errors`: the standard error stream, unless an embedder has something better.
+///
+/// ```
+/// let mut config = funicorn_wsgi::WsgiConfig::default();
+/// config.errors = funicorn_wsgi::ErrorLog::new(std::io::sink());
+/// ```
 #[derive(Clone, Default)]
 pub struct ErrorLog {
     /// `None`: standard error.

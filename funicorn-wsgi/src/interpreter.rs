@@ -20,6 +20,7 @@ use crate::executable::{SERIES, Surroundings};
 
 /// How the interpreter is to start.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct InterpreterConfig {
     /// The `python` whose environment to use. `None`: `FUNICORN_PYTHON`, else that of the active virtual
     /// environment (`VIRTUAL_ENV`), else the one beside this program if it lies in a virtual environment,

@@ -65,7 +65,21 @@ const SPARES: usize = 16;
 /// A WSGI application that can be served.
 ///
 /// Python must be running: through [`Interpreter`](crate::Interpreter), or because the process is Python's
-/// anyway.
+/// anyway. It is called by whatever calls services: `funicorn-net`, or a [`ThreadPool`](crate::ThreadPool).
+///
+/// ```
+/// use funicorn_wsgi::{Interpreter, InterpreterConfig, LoadError, WsgiConfig, WsgiService};
+///
+/// let interpreter = Interpreter::start(&InterpreterConfig::default())?;
+/// let mut config = WsgiConfig::default();
+/// config.root_path = "/shop".to_owned();
+/// let service = WsgiService::load(&"wsgiref.simple_server:demo_app".parse()?, config.clone())?;
+/// let missing = WsgiService::load(&"wsgiref.simple_server:no_app".parse()?, config);
+/// assert!(matches!(missing, Err(LoadError::NoAttribute { .. })));
+/// drop(service);
+/// interpreter.finalize();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct WsgiService {
     application: Py<PyAny>,

@@ -18,7 +18,8 @@ fn finalize_waits_for_threads_and_runs_atexit_functions() {
          def app(environ, start_response):\n    pass\n",
     )
     .unwrap();
-    let config = InterpreterConfig { pythonpath: vec![directory.clone()], ..InterpreterConfig::default() };
+    let mut config = InterpreterConfig::default();
+    config.pythonpath = vec![directory.clone()];
     let interpreter = Interpreter::start(&config).unwrap();
     assert!(matches!(Interpreter::start(&config), Err(InterpreterError::Running)));
     let service = WsgiService::load(&"finalized".parse().unwrap(), WsgiConfig::default()).unwrap();

@@ -6,6 +6,7 @@ use rustix::process::WaitStatus;
 
 /// How a process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ending {
     /// By itself, with this exit code.
     Exited(i32),

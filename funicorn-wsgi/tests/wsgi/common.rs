@@ -19,8 +19,8 @@ use pyo3::prelude::*;
 pub fn start_python() {
     static START: Once = Once::new();
     START.call_once(|| {
-        let config =
-            InterpreterConfig { argv: vec!["funicorn".into(), "app:app".into()], ..Default::default() };
+        let mut config = InterpreterConfig::default();
+        config.argv = vec!["funicorn".into(), "app:app".into()];
         // Python stays alive until the process ends.
         let _ = Interpreter::start(&config).unwrap();
         log::set_logger(&LOG).unwrap();

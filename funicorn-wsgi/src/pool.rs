@@ -22,7 +22,7 @@ pub struct PoolConfig {
     /// Threads, each of which runs one request at a time: 1, as gunicorn has it. With more, say so to the application in
     /// [`WsgiConfig::multithread`](crate::WsgiConfig::multithread).
     pub threads: usize,
-    /// Requests that may wait until a thread is free: 1024 (granian: without limit, cheroot: without limit).
+    /// Requests that may wait until a thread is free: 1024 (granian: without limit).
     pub waiting: usize,
 }
 

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use funicorn_http::{ConnectionInfo, Refusal};
 
 use crate::acceptor::{Accepted, Acceptor, BETWEEN_LOOKS};
+use crate::call::Call;
 use crate::connection::Connection;
 use crate::control::{Control, Order};
 use crate::listener::Listener;
-use crate::peer::{Call, Intent, Peer, Turn};
+use crate::peer::{Intent, Peer, Turn};
 use crate::peers::Peers;
 use crate::poller::{Batch, Event, Seat, Token};
 use crate::shared::{Completion, Shared, Stage};

@@ -39,7 +39,9 @@
 #[cfg_attr(funicorn_model, path = "model/acceptor.rs")]
 mod acceptor;
 mod address;
+mod arriving;
 mod budget;
+mod call;
 mod config;
 mod connection;
 mod control;

@@ -13,21 +13,18 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
-use funicorn_http::{
-    CONTINUE, ConnectionInfo, Event, Refusal, Request, RequestHead, ResponseWriter, Session, encode_refusal,
-};
+use funicorn_http::{CONTINUE, Event, Refusal, Session, encode_refusal};
 
-use crate::config::Deadlines;
+use crate::arriving::Arriving;
+use crate::call::Call;
 use crate::connection::Connection;
 use crate::origin::Origin;
 use crate::outbox::Flush;
 use crate::poller;
 use crate::shared::{After, Shared};
-use crate::sink::Http1Sink;
-use crate::spool::BodyBuffer;
 
 /// What one turn may cost beside a read: bytes flushed, and parts of a body, of which a read may hold thousands. Then others
 /// come first.
@@ -40,24 +37,6 @@ pub(crate) struct Turn<'a> {
     /// Where reads go; it outlives no turn, so that an idle connection holds no buffer.
     pub(crate) buf: &'a mut [u8],
     pub(crate) now: Instant,
-}
-
-/// A request that waits for an application thread.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) request: Request,
-    pub(crate) response: ResponseWriter,
-    /// When the request was complete.
-    pub(crate) received_at: Instant,
-}
-
-impl Call {
-    /// Refuses the request in the application's place.
-    pub(crate) fn turn_away(self, refusal: Refusal, shared: &Shared) {
-        shared.refusals.note(&self.request.connection.peer, refusal);
-        // If the peer has gone, its next event says so.
-        let _ = refusal.answer(self.response);
-    }
 }
 
 /// What a peer wants after its turn.
@@ -115,27 +94,6 @@ enum Then {
     NextRequest,
     Close,
     Linger,
-}
-
-/// A request whose body is on its way.
-struct Arriving {
-    head: RequestHead,
-    info: Arc<ConnectionInfo>,
-    body: BodyBuffer,
-    /// Since when the body may come, and how much of it has.
-    since: Instant,
-    received: u64,
-}
-
-impl Arriving {
-    /// When more of the body must have come: soon, and at the latest when what has come is too little for the time.
-    fn deadline(&self, now: Instant, deadlines: &Deadlines) -> Instant {
-        let next = now + deadlines.body;
-        match self.received.checked_div(deadlines.min_body_rate) {
-            Some(seconds) => next.min(self.since + deadlines.body + Duration::from_secs(seconds)),
-            None => next,
-        }
-    }
 }
 
 /// What the bytes at hand gave.
@@ -356,39 +314,24 @@ impl Peer {
                         // If the peer has gone, the next read says so.
                         let _ = self.connection.write(CONTINUE);
                     }
-                    let body = BodyBuffer::new(received.length, &shared.spool);
-                    let arriving = Arriving { head: received.head, info, body, since: now, received: 0 };
+                    let arriving = Arriving::new(received, info, shared, now);
                     self.deadline = Some(arriving.deadline(now, deadlines));
                     self.arriving = Some(arriving);
                 }
                 Event::Data(bytes) => {
                     if let Some(arriving) = &mut self.arriving {
-                        arriving.body.push(bytes, &shared.spool).map_err(unavailable)?;
-                        arriving.received += bytes.len() as u64;
+                        arriving.push(bytes, shared)?;
                         self.deadline = Some(arriving.deadline(now, deadlines));
                     }
                 }
                 Event::End => {
                     if let Some(arriving) = self.arriving.take() {
-                        return self.complete(arriving, shared, now).map(Parsed::Complete);
+                        return arriving.complete(&self.connection, shared, now).map(Parsed::Complete);
                     }
                 }
             }
         }
         Ok(Parsed::Enough)
-    }
-
-    fn complete(&self, arriving: Arriving, shared: &Arc<Shared>, now: Instant) -> Result<Call, Refusal> {
-        let (body, memory) = arriving.body.complete().map_err(unavailable)?;
-        log::trace!(target: "funicorn::net", "request complete, {} bytes of body: Calling", body.len().unwrap_or(0));
-        let Arriving { head, info, .. } = arriving;
-        let connection = Arc::clone(&self.connection);
-        let sink = Http1Sink::new(Arc::clone(shared), connection, Arc::clone(&info), &head, now, memory);
-        Ok(Call {
-            request: Request::new(head, body, info),
-            response: ResponseWriter::new(Box::new(sink)),
-            received_at: now,
-        })
     }
 
     /// Answers a request that does not reach the application, and lets the peer read the answer.
@@ -436,9 +379,4 @@ impl Peer {
         shared.refusals.note_cut(self.origin.peer(), why);
         Intent::Reset
     }
-}
-
-fn unavailable(error: std::io::Error) -> Refusal {
-    log::error!("a request body cannot be spooled: {error}");
-    Refusal::Unavailable
 }

@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use crate::call::Call;
 use crate::io::Io;
-use crate::peer::Call;
 use crate::sync::{Condvar, Mutex, MutexGuard, wait_for_tick};
 
 /// How often the understudy looks while calls are being made. A call that is seen twice is long.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use funicorn_http::Service;
 
+use crate::call::Call;
 use crate::config::WorkerConfig;
 use crate::control::Control;
 use crate::descriptors::affordable_connections;
@@ -16,7 +17,6 @@ use crate::fork_guard;
 use crate::io::{Holder, Io, LAST_GRACE, Step};
 use crate::listener::Listener;
 use crate::observer::Observer;
-use crate::peer::Call;
 use crate::poller::Poller;
 use crate::rights::{Duty, QUICK};
 use crate::shared::Shared;

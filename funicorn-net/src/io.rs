@@ -26,6 +26,10 @@ const ACCEPTS: usize = 64;
 const READ: usize = 64 * 1024;
 /// Calls after which the poller is asked even though known connections still have work.
 const CALLS_BETWEEN_POLLS: usize = 64;
+/// Calls whose responses are written together, while calls take long enough for clients to fall asleep in between.
+const BATCH: usize = 16;
+/// Calls that take less, in the mean of a turn, are not worth it.
+const WORTH_BATCHING: Duration = Duration::from_micros(25);
 /// Calls from the queue after which the holder of the role looks at the sockets.
 const QUEUED_BETWEEN_GLANCES: usize = 16;
 /// How often deadlines are looked at. Each may be passed by as much.
@@ -71,6 +75,8 @@ pub(crate) struct Io {
     control: Control,
     /// Calls given out since the poller was asked.
     calls: usize,
+    /// Whether calls took long enough in the last turn for their responses to be written together.
+    batches: bool,
     now: Instant,
     next_sweep: Instant,
     next_look: Instant,
@@ -94,6 +100,7 @@ impl Io {
             acceptor: Acceptor::new(listeners),
             control,
             calls: 0,
+            batches: false,
             now,
             next_sweep: now + SWEEP,
             next_look: now,
@@ -112,7 +119,9 @@ impl Io {
             self.acceptor.come_back(&shared.poller);
         }
         loop {
-            self.take_completions(shared);
+            if self.ready.is_empty() || holder == Holder::Understudy || !shared.is_batching() {
+                self.take_completions(shared);
+            }
             // Those that ask for another turn stand behind these, and behind the next poll.
             for _ in 0..self.ready.len() {
                 if self.calls >= CALLS_BETWEEN_POLLS {
@@ -121,6 +130,9 @@ impl Io {
                 let Some(seat) = self.ready.pop_front() else { break };
                 if let Some(call) = self.serve(seat, shared) {
                     self.calls += 1;
+                    shared.set_batching(
+                        self.batches && !self.ready.is_empty() && !self.calls.is_multiple_of(BATCH),
+                    );
                     return Step::Call(Box::new(call));
                 }
             }
@@ -189,8 +201,11 @@ impl Io {
 
     /// Does what the events of the last wait call for, and looks at the clock.
     fn sort_out(&mut self, shared: &Arc<Shared>) {
+        let now = Instant::now();
+        let mean = now.duration_since(self.now).checked_div(self.calls as u32);
+        self.batches = mean.is_some_and(|mean| mean >= WORTH_BATCHING);
         self.calls = 0;
-        self.now = Instant::now();
+        self.now = now;
         let batch = std::mem::take(&mut self.batch);
         for event in batch.iter() {
             match event.token {

@@ -251,11 +251,11 @@ impl Outbox {
                 state.again = true;
                 return Flush::More;
             }
-            state.queue_gathered();
-            if state.pieces.is_empty() {
+            if state.is_empty() {
                 state.progress_at = None;
                 return Flush::Done;
             }
+            state.queue_gathered();
             if spent >= budget {
                 return Flush::More;
             }

@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     completions: Mutex<Vec<Completion>>,
     /// Connections with gathered output, which the understudy flushes at its next tick.
     gathered: Mutex<Vec<Weak<Connection>>>,
+    /// Whether responses that are whole are to be left to the end of the loop's turn.
+    batching: AtomicBool,
     /// The holder of the I/O role waits, or is about to: who gives it work must wake it.
     waiting: AtomicBool,
     stage: AtomicU8,
@@ -91,6 +93,7 @@ impl Shared {
             refusals: Refusals::default(),
             completions: Mutex::default(),
             gathered: Mutex::default(),
+            batching: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             stage: AtomicU8::new(Stage::Serving as u8),
             in_flight: AtomicUsize::new(0),
@@ -114,6 +117,17 @@ impl Shared {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         call();
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a response that is whole need not be written by the thread that made it: the loop is about to call the service
+    /// for others, and then to write them all.
+    pub(crate) fn is_batching(&self) -> bool {
+        // A hint: what is gathered is flushed whether others have seen it or not.
+        self.batching.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_batching(&self, batching: bool) {
+        self.batching.store(batching, Ordering::Relaxed);
     }
 
     /// How many calls are running.

@@ -141,6 +141,12 @@ impl Http1Sink {
         self.write(&[], &mut |_| Bytes::new(), &[])
     }
 
+    /// Whether a small block can wait a moment: when there is more to come, or when the loop is batching, and somebody looks after
+    /// this call.
+    fn may_gather(&self) -> bool {
+        (self.encoder.room() != Some(0) || self.shared.is_batching()) && self.shared.rights.is_lent()
+    }
+
     /// Keeps a small block of a stream. PEP 3333 ("Buffering and Streaming") allows it as long as the block is on its way
     /// while the application makes the next one: the understudy, which is looking after this call, flushes at its next tick.
     fn gather(&mut self, body: &[u8], back: &'static [u8]) -> Result<(), SendError> {
@@ -264,7 +270,7 @@ impl ResponseSink for Http1Sink {
         let take = frame.take as usize;
         if self.is_behind() && self.spill(&block[..take], frame.suffix)? {
             // It leaves as the client reads.
-        } else if take <= COPIED && self.encoder.room() != Some(0) && self.shared.rights.is_lent() {
+        } else if take <= COPIED && self.may_gather() {
             self.gather(&block[..take], frame.suffix)?;
         } else {
             self.write(&block[..take], &mut |taken| rest(taken).slice(..take - taken), frame.suffix)?;

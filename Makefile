@@ -5,7 +5,7 @@ PYTHON ?= python3
 PORT ?= 8000
 export PYTHON PORT
 
-.PHONY: help run test check e2e fuzz model faults format clean
+.PHONY: help run test check e2e fuzz model faults bench layers instructions format clean
 
 help:
 	@echo 'make run      build Funicorn and serve examples/flask_app.py on port $(PORT)'
@@ -15,6 +15,9 @@ help:
 	@echo 'make fuzz     try a million inputs on each fuzz target, or run long property tests where there is no nightly toolchain'
 	@echo 'make model    try 10,000 schedules of the threads of a worker in each of several scenarios'
 	@echo 'make faults   hold thousands of idle, slow and vanishing clients and write the figures into docs/security.md'
+	@echo 'make bench    compare with other servers, write docs/performance.md (45 minutes; ARGS="--workloads hello" for a part)'
+	@echo 'make layers   measure each layer alone'
+	@echo 'make instructions  count the instructions of a request and compare them with those on record'
 	@echo 'make format   format the Rust sources'
 	@echo 'make clean    remove everything that was built'
 
@@ -38,6 +41,12 @@ model:
 
 faults:
 	@scripts/faults
+
+bench:
+	@scripts/bench peers
+
+layers instructions:
+	@scripts/bench $@
 
 format:
 	@cargo fmt --all

@@ -71,7 +71,11 @@ impl Arriving {
 }
 
 fn unavailable(error: io::Error) -> Refusal {
-    log::error!("a request body cannot be spooled: {error}");
+    // At our own limit on spooled data the refusal says enough; what the system says is for the operator.
+    let is_ours = error.kind() == io::ErrorKind::StorageFull && error.raw_os_error().is_none();
+    if !is_ours {
+        log::error!("a request body cannot be spooled: {error}");
+    }
     Refusal::Unavailable
 }
 

@@ -57,7 +57,7 @@ enum Progress {
     /// No head yet.
     Waiting,
     /// The head waits for the first block.
-    Head(Box<ResponseHead>, BodyLength),
+    Head(ResponseHead, BodyLength),
     /// The head has left.
     Body,
 }
@@ -255,7 +255,7 @@ impl ResponseSink for Http1Sink {
             return Err(SendError::Order);
         }
         self.status = head.code();
-        self.progress = Progress::Head(Box::new(head), length);
+        self.progress = Progress::Head(head, length);
         Ok(())
     }
 

@@ -128,7 +128,7 @@ def main() -> None:
             results[name] = scenarios.run(name, given, deadline)
         kept.write_text(json.dumps(results, indent=1))
     if given.write:
-        report.write(results, HERE.parent / "docs")
+        report.write(results, HERE.parent / "docs", given.rounds, given.seconds)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ COLOURS = {OURS: "#2a6f97", LIMIT: "#9a9a9a"}
 OTHERS = "#d9a566"
 
 
-def write(results: dict, docs: Path) -> None:
-    """Writes whatever there are results for."""
+def write(results: dict, docs: Path, rounds: int, seconds: float) -> None:
+    """Writes whatever there are results for, of so many rounds of so many seconds."""
     page = docs / "performance.md"
     text = page.read_text()
     workloads = {name: results[name] for name in TITLES if name in results}
-    text = put(text, "setting", setting())
+    text = put(text, "setting", f"{rounds} rounds of {seconds:g} s. " + setting())
     if workloads:
         text = put(text, "comparison", comparison_table(workloads))
         text = put(text, "latency", latency_table(workloads))

@@ -3,22 +3,24 @@
 //! [`Io`] is the role itself: the connections of the worker, which of them are ready, and the listeners. It moves from
 //! thread to thread (see [`rights`](crate::rights)) and is used by one at a time, so that nothing in it is locked.
 
+mod admission;
+mod stopping;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use funicorn_http::{ConnectionInfo, Refusal};
+use funicorn_http::Refusal;
 
-use crate::acceptor::{Accepted, Acceptor, BETWEEN_LOOKS};
+use crate::acceptor::{Acceptor, BETWEEN_LOOKS};
 use crate::call::Call;
 use crate::connection::Connection;
-use crate::control::{Control, Order};
+use crate::control::Control;
 use crate::listener::Listener;
 use crate::peer::{Intent, Peer, Turn};
 use crate::peers::Peers;
 use crate::poller::{Batch, Event, Seat, Token};
 use crate::shared::{Completion, Shared, Stage};
-use crate::transport::Transport;
 
 /// Connections accepted at one event; what is left is told again.
 const ACCEPTS: usize = 64;
@@ -34,9 +36,6 @@ const WORTH_BATCHING: Duration = Duration::from_micros(25);
 const QUEUED_BETWEEN_GLANCES: usize = 16;
 /// How often deadlines are looked at. Each may be passed by as much.
 const SWEEP: Duration = Duration::from_secs(1);
-/// What a call that is just ending may take when requests are not waited for: its response has left already, perhaps, and a cut
-/// would take it from the client.
-const JUST_ENDING: Duration = Duration::from_millis(100);
 /// How long threads in a call may take to come back when nothing is waited for any more.
 pub(crate) const LAST_GRACE: Duration = Duration::from_secs(1);
 
@@ -136,6 +135,8 @@ impl Io {
                     return Step::Call(Box::new(call));
                 }
             }
+            // The turn is over: what it has left is written before the next.
+            shared.set_batching(false);
             if self.has_stopped() {
                 self.drop_all(shared);
                 return Step::Stopped;
@@ -321,42 +322,6 @@ impl Io {
         }
     }
 
-    fn accept(&mut self, index: usize, most: usize, shared: &Arc<Shared>) {
-        for _ in 0..most {
-            if self.peers.len() >= shared.config.limits.connections && !self.make_room(shared) {
-                return self.acceptor.pause(&shared.poller, "all places for connections are taken");
-            }
-            match self.acceptor.accept(index) {
-                Accepted::Connection(socket, info) => self.seat(Transport::plain(socket), info, shared),
-                Accepted::Nobody => return,
-                Accepted::Shortage(error) => {
-                    if !self.make_room(shared) {
-                        return self.acceptor.pause(&shared.poller, &error.to_string());
-                    }
-                }
-            }
-        }
-    }
-
-    /// Closes connections that are not in use. Returns whether there were any.
-    fn make_room(&mut self, shared: &Shared) -> bool {
-        let seats = self.peers.dispensable(ACCEPTS, self.now);
-        seats.iter().for_each(|&seat| self.close(seat, shared));
-        !seats.is_empty()
-    }
-
-    fn seat(&mut self, transport: Transport, info: ConnectionInfo, shared: &Arc<Shared>) {
-        let seated = self.peers.seat(|seat| {
-            let connection = Arc::new(Connection::new(transport, info, seat));
-            shared.poller.add(&connection.transport, seat)?;
-            log::trace!(target: "funicorn::net", "accepted {}: seat {}", connection.info.peer, seat.index);
-            Ok::<_, std::io::Error>(Peer::new(connection, self.now, shared))
-        });
-        if let Err(error) = seated {
-            log::error!("a connection could not be added to the poller: {error}");
-        }
-    }
-
     /// Looks at every connection's clock.
     fn sweep(&mut self, shared: &Arc<Shared>) {
         self.next_sweep = self.now + SWEEP;
@@ -372,67 +337,6 @@ impl Io {
         shared.refusals.sweep();
         if self.acceptor.is_paused() {
             self.acceptor.resume(&shared.poller);
-        }
-    }
-
-    /// Does what the operator or the supervisor asks for.
-    fn obey(&mut self, shared: &Arc<Shared>) {
-        match self.control.take() {
-            None => {}
-            Some(Order::StopGracefully) => self.stop_gracefully(shared),
-            Some(Order::StopNow) => self.stop_soon(shared),
-            Some(Order::EndAtOnce) => crate::worker::end_process("told twice to stop"),
-        }
-    }
-
-    fn stop_gracefully(&mut self, shared: &Arc<Shared>) {
-        if self.stop_at.is_none() {
-            log::info!("stopping: requests in flight have {} s", shared.config.graceful_timeout.as_secs());
-            self.drain(shared.config.graceful_timeout, shared);
-        }
-    }
-
-    fn stop_soon(&mut self, shared: &Arc<Shared>) {
-        log::info!("stopping without waiting for requests");
-        self.drain(JUST_ENDING, shared);
-    }
-
-    /// Takes no new work, and lets what is in flight end within `timeout`.
-    fn drain(&mut self, timeout: Duration, shared: &Arc<Shared>) {
-        self.stop_at = Some(self.now + timeout);
-        self.stop_listening(shared);
-        shared.set_stage(Stage::Draining);
-        // A request may have arrived that nobody has read yet: each gets one more turn before it is let go.
-        for peer in self.peers.iter_mut() {
-            if peer.is_idle() {
-                peer.look_again();
-                let seat = peer.connection.seat;
-                queue(peer, &mut self.ready, seat);
-            }
-        }
-    }
-
-    /// Takes in those who have connected already, then closes the listeners.
-    fn stop_listening(&mut self, shared: &Arc<Shared>) {
-        if !self.acceptor.is_paused() {
-            for index in 0..self.acceptor.len() {
-                self.accept(index, shared.config.limits.connections, shared);
-            }
-        }
-        self.acceptor.close(&shared.poller);
-    }
-
-    fn has_stopped(&self) -> bool {
-        self.stop_at.is_some_and(|at| self.peers.is_empty() || at <= self.now)
-    }
-
-    /// Cuts what is left when the worker stops.
-    fn drop_all(&mut self, shared: &Arc<Shared>) {
-        shared.set_stage(Stage::Ending);
-        self.take_completions(shared);
-        let seats: Vec<_> = self.peers.iter().map(|peer| (peer.connection.seat, peer.is_idle())).collect();
-        for (seat, idle) in seats {
-            if idle { self.close(seat, shared) } else { self.reset(seat, shared) }
         }
     }
 }

@@ -6,6 +6,17 @@ use std::time::Duration;
 use funicorn_http::{ForwardingPolicy, HeaderMap, Limits, PeerList, ProxyProtocol};
 
 /// How a [`Worker`](crate::Worker) serves.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use funicorn_net::WorkerConfig;
+///
+/// let mut config = WorkerConfig::default();
+/// config.threads = 8;
+/// config.limits.request.body = 10 << 20;
+/// config.deadlines.keep_alive = Duration::from_secs(5);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorkerConfig {

@@ -27,6 +27,15 @@ static WAKE: AtomicI32 = AtomicI32::new(-1);
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// The handlers of this process. Dropped, the signals do what they did before, except in a worker.
+///
+/// ```
+/// use funicorn_net::{Control, Signals};
+///
+/// // A worker that stops at TERM, INT and QUIT, in a process of its own.
+/// let control = Control::new(Some(Signals::install(false)?))?;
+/// assert_eq!(control.take(), None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Signals {
     wake: OwnedFd,

@@ -84,6 +84,24 @@ pub struct WorkerContext {
 /// | TERM | orders a graceful stop, waits the graceful timeout and two seconds, kills who is left; exit code 0 |
 /// | INT, QUIT | the same, but workers do not wait for their requests and have five seconds; so have workers that are still loading |
 /// | a second signal | kills the workers at once; exit code 128 and the signal's number |
+///
+/// ```no_run
+/// use funicorn_net::{BACKLOG, Listener, Signals, Supervisor, SupervisorConfig};
+///
+/// let listeners = Listener::bind(&"127.0.0.1:8000".parse()?, BACKLOG)?;
+/// let mut config = SupervisorConfig::default();
+/// config.workers = 4;
+/// let supervisor = Supervisor::new(config, Signals::install(true)?, Box::new(()));
+/// let code = supervisor.run(&mut |context| {
+///     // In the worker's process: make a `Worker` with `listeners` and `context.control`, say that it is ready, run it.
+///     println!("worker {} listens at {}", context.index, listeners[0].local());
+///     context.ready.ready();
+///     0
+/// })?;
+/// std::process::exit(code);
+/// # #[expect(unreachable_code, reason = "for the type of the example")]
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Supervisor {
     config: SupervisorConfig,
     lifecycle: Box<dyn Lifecycle>,

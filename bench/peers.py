@@ -73,7 +73,11 @@ def compare(name: str, servers: list[str], seconds: float, rounds: int, deadline
                 continue
             try:
                 with serving(server, workload.app, threads=workload.threads, body=workload.body) as running:
-                    done[server].append(measure(running, workload.load, seconds))
+                    figures = measure(running, workload.load, seconds)
+                if figures.requests:
+                    done[server].append(figures)
+                else:
+                    failed[server] = "answered nothing"
             except NotServing as error:
                 failed[server] = str(error)
             except (OSError, TypeError, KeyError) as error:

@@ -201,9 +201,9 @@ def draw_bars(place, bars: list) -> None:
         colour = COLOURS.get(server.removesuffix("-threads"), OTHERS)
         place.barh(row, min(median, cut), color=colour, height=0.72)
         if median <= cut:
-            place.plot([least, min(greatest, cut)], [row, row], color="#333333", linewidth=1)
+            place.plot([least, min(greatest, most)], [row, row], color="#333333", linewidth=1)
         label = f"{median:.1f}" if median < 1000 else f"{median:.0f}"
-        place.text(min(max(median, greatest), cut) + most * 0.015, row, label + (" →" if median > cut else ""), va="center", fontsize=8)
+        place.text(min(max(median, greatest), most) + most * 0.015, row, label + (" →" if median > cut else ""), va="center", fontsize=8)
     place.set_yticks(range(len(bars)), [bar[0] for bar in bars], fontsize=8)
     place.tick_params(axis="y", length=0)
     place.set_xlim(0, most * 1.16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import platform
 import re
@@ -32,8 +33,8 @@ def write(results: dict, docs: Path, rounds: int, seconds: float) -> None:
     page = docs / "performance.md"
     text = page.read_text()
     workloads = {name: results[name] for name in TITLES if name in results}
-    text = put(text, "setting", f"{rounds} rounds of {seconds:g} s. " + setting())
     if workloads:
+        text = put(text, "setting", f"{rounds} rounds of {seconds:g} s. " + setting())
         text = put(text, "comparison", comparison_table(workloads))
         text = put(text, "latency", latency_table(workloads))
         plot_comparison(workloads, docs / "performance.svg")
@@ -80,16 +81,22 @@ def spread(figure: list[float]) -> str:
     return f"{median:.{digits}f} <sub>{least:.{digits}f} to {most:.{digits}f}</sub>"
 
 
+def cost(result: dict | str | None) -> str:
+    """A cell of the comparison: empty if it was not to be measured, a dash if it could not be."""
+    if result is None:
+        return ""
+    if isinstance(result, str) or math.isnan(result["cpu"][0]):
+        return "–"
+    return spread(result["cpu"]) + (" †" if result["errors"][2] else "")
+
+
 def comparison_table(workloads: dict) -> str:
     servers = list(dict.fromkeys(server for results in workloads.values() for server in results))
     rows = []
     for name, results in workloads.items():
-        cells = []
-        for server in servers:
-            result = results.get(server, "")
-            cells.append(("–" if result else "") if isinstance(result, str) else spread(result["cpu"]))
-        rows.append([TITLES[name], *cells, ratio(results)])
-    return table(["CPU µs a request", *servers, "ours / limit"], rows)
+        rows.append([TITLES[name], *(cost(results.get(server)) for server in servers), ratio(results)])
+    legend = "\n†: some requests failed or their connections broke. –: it answered none of them.\n"
+    return table(["CPU µs a request", *servers, "ours / limit"], rows) + legend
 
 
 def ratio(results: dict) -> str:
@@ -131,24 +138,21 @@ def short(number: float) -> str:
 
 
 def line_through(points: list) -> tuple[float, float, float]:
-    """Intercept and slope of the line of least squares, and the share of the variance that it explains."""
+    """Intercept and slope of the line of least squares, and how far off it a point is at most, as a share of the line."""
     count = len(points)
     mean_x, mean_y = (sum(column) / count for column in zip(*points))
-    square_x = sum((x - mean_x) ** 2 for x, _ in points)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / square_x
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
     intercept = mean_y - slope * mean_x
-    total = sum((y - mean_y) ** 2 for _, y in points)
-    left = sum((y - intercept - slope * x) ** 2 for x, y in points)
-    return intercept, slope, 1 - left / total if total else 1.0
+    return intercept, slope, max(abs(y / (intercept + slope * x) - 1) for x, y in points)
 
 
 def growth_table(results: dict) -> str:
     rows = []
     for axis, points in results.items():
-        intercept, slope, explained = line_through(points)
+        intercept, slope, off = line_through(points)
         measured = ", ".join(f"{place}: {cpu:.1f}" for place, cpu in points)
-        rows.append([axis, measured, f"{intercept:.1f}", f"{slope:.4f}", f"{explained:.3f}"])
-    return table(["what grows", "CPU µs a request at", "at 0", "for one more", "R²"], rows)
+        rows.append([axis, measured, f"{intercept:.1f}", f"{slope:.4f}", f"{off:.0%}"])
+    return table(["what grows", "CPU µs a request at", "the line at 0", "for one more", "off the line"], rows)
 
 
 def pyplot():
@@ -183,8 +187,8 @@ def plot_comparison(workloads: dict, path: Path) -> None:
     figure, axes = plot.subplots(rows, columns, figsize=(10, 1.9 * rows), squeeze=False, layout="constrained")
     places = iter(axes.flat)
     for (name, results), place in zip(workloads.items(), places):
-        bars = [(server, *result["cpu"]) for server, result in results.items() if isinstance(result, dict)]
-        draw_bars(place, bars)
+        measured = [(server, result["cpu"]) for server, result in results.items() if isinstance(result, dict)]
+        draw_bars(place, [(server, *cpu) for server, cpu in measured if not math.isnan(cpu[0])])
         place.set_title(TITLES[name], loc="left", fontweight="bold", fontsize=9)
     for place in places:
         place.axis("off")
@@ -196,7 +200,7 @@ def draw_bars(place, bars: list) -> None:
     bars = sorted(bars, key=lambda bar: -bar[1])
     ours = [bar[1] for bar in bars if bar[0].startswith(OURS)]
     cut = 10 * min(ours) if ours else max(bar[1] for bar in bars)
-    most = max(min(bar[1], cut) for bar in bars)
+    most = max(min(bar[3], cut) for bar in bars)
     for row, (server, median, least, greatest) in enumerate(bars):
         colour = COLOURS.get(server.removesuffix("-threads"), OTHERS)
         place.barh(row, min(median, cut), color=colour, height=0.72)
@@ -211,15 +215,19 @@ def draw_bars(place, bars: list) -> None:
 
 def plot_growth(results: dict, path: Path) -> None:
     plot = pyplot()
-    figure, axes = plot.subplots(2, 2, figsize=(10, 6), squeeze=False, layout="constrained")
-    for (axis, points), place in zip(results.items(), axes.flat):
-        intercept, slope, explained = line_through(points)
+    columns = 3
+    rows = -(-len(results) // columns)
+    figure, axes = plot.subplots(rows, columns, figsize=(11, 2.8 * rows), squeeze=False, layout="constrained")
+    places = iter(axes.flat)
+    for (axis, points), place in zip(results.items(), places):
+        intercept, slope, _ = line_through(points)
         xs, ys = zip(*points)
         place.plot([0, xs[-1]], [intercept, intercept + slope * xs[-1]], color=COLOURS[LIMIT], linewidth=1)
         place.plot(xs, ys, "o", color=COLOURS[OURS], markersize=5)
-        place.set_title(f"{axis}: {intercept:.1f} + {slope:.4f} n", loc="left", fontweight="bold", fontsize=9)
+        place.set_title(f"{axis}: {intercept:.1f} {slope:+.4f} n", loc="left", fontweight="bold", fontsize=9)
         place.set_ylim(0, max(ys) * 1.15)
         place.set_xlim(left=0)
-        place.text(0.98, 0.05, f"R² = {explained:.3f}", transform=place.transAxes, ha="right", fontsize=8)
+    for place in places:
+        place.axis("off")
     figure.supylabel("CPU microseconds a request", fontsize=9)
     save(figure, path)

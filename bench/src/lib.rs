@@ -16,8 +16,9 @@ pub use kind::{KINDS, Kind};
 /// # Errors
 /// When there is no Python of the series that this was built for.
 pub fn start_python() -> Result<Interpreter, Box<dyn Error>> {
-    let pythonpath = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR"))];
-    Ok(Interpreter::start(&InterpreterConfig { pythonpath, ..InterpreterConfig::default() })?)
+    let mut config = InterpreterConfig::default();
+    config.pythonpath = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR"))];
+    Ok(Interpreter::start(&config)?)
 }
 
 /// Loads the application called `name` from `apps.py`.

@@ -169,9 +169,7 @@ fn parse_scheme(text: &[u8]) -> Option<Scheme> {
 }
 
 fn parse_host(text: &[u8]) -> Option<String> {
-    // A list of two hosts would pass for a name with a comma, which nobody has.
-    let is_one = is_authority(text) && !text.contains(&b',');
-    is_one.then(|| String::from_utf8_lossy(text).into_owned())
+    is_authority(text).then(|| String::from_utf8_lossy(text).into_owned())
 }
 
 fn parse_public_port(text: &[u8]) -> Option<u16> {

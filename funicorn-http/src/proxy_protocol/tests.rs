@@ -1,3 +1,5 @@
+//! Each version as it may come and as it may not: addresses, lengths, pieces.
+
 use super::*;
 
 fn read(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, Refusal> {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use funicorn_http::{Address, BodyLength, Request, ResponseHead, ResponseWriter, Service};
-use funicorn_net::{BACKLOG, BindAddress, Control, Listener, Order, StopHandle, Worker, WorkerConfig};
+use funicorn_net::{
+    BACKLOG, BindAddress, Control, Listener, Observer, Order, StopHandle, Worker, WorkerConfig,
+};
 
 /// Runs a worker in a thread, and stops it at the end of the test.
 pub(crate) struct Running {
@@ -18,6 +20,14 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn new(service: impl Service + 'static, configure: impl FnOnce(&mut WorkerConfig)) -> Self {
+        Self::observed(service, configure, None)
+    }
+
+    pub(crate) fn observed(
+        service: impl Service + 'static,
+        configure: impl FnOnce(&mut WorkerConfig),
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
         let address: BindAddress = "127.0.0.1:0".parse().unwrap();
         let listeners = Listener::bind(&address, BACKLOG).unwrap();
         let Address::Tcp(addr) = listeners[0].local().clone() else { panic!("a TCP listener") };
@@ -25,7 +35,7 @@ impl Running {
         configure(&mut config);
         let control = Control::new(None).unwrap();
         let stop = control.handle();
-        let worker = Worker::new(listeners, Arc::new(service), config, control, None).unwrap();
+        let worker = Worker::new(listeners, Arc::new(service), config, control, observer).unwrap();
         let thread = std::thread::spawn(move || worker.run().unwrap());
         Self { addr, stop, thread: Some(thread) }
     }

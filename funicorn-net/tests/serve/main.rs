@@ -4,3 +4,4 @@
 mod exchanges;
 mod harness;
 mod limits;
+mod proxies;

@@ -1,3 +1,5 @@
+//! What a sink of parts hands over: heads, blocks, files, ends and cuts.
+
 use std::io::Write;
 use std::sync::mpsc::{Receiver, channel};
 

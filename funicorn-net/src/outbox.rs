@@ -62,6 +62,8 @@ struct State {
     /// The socket became writable while somebody was busy.
     again: bool,
     broken: bool,
+    /// Threads that wait for progress. To tell it is a system call, whether anybody waits or not.
+    waiters: usize,
     /// When output last left, or first had to wait.
     progress_at: Option<Instant>,
 }
@@ -176,22 +178,16 @@ impl Outbox {
         if full { Ok(memory) } else { self.flush_all(transport) }
     }
 
-    /// Keeps a copy of `bytes` without writing. Returns whether they are the first that are gathered: then the caller has to
-    /// see to a [`flush`](Self::flush).
-    pub(crate) fn gather(&self, bytes: &[u8]) -> Result<bool, Broken> {
+    /// Keeps a copy of `bytes` without writing. Returns how many bytes are gathered now: if these are the first, the caller has
+    /// to see to a [`flush`](Self::flush).
+    pub(crate) fn gather(&self, bytes: &[u8]) -> Result<usize, Broken> {
         let mut state = self.lock();
         if state.broken {
             return Err(Broken);
         }
-        let first = state.gathered.is_empty();
         state.gathered.extend_from_slice(bytes);
         state.memory += bytes.len();
-        Ok(first)
-    }
-
-    /// How many bytes are gathered.
-    pub(crate) fn gathered(&self) -> usize {
-        self.lock().gathered.len()
+        Ok(state.gathered.len())
     }
 
     fn flush_all(&self, transport: &Transport) -> Result<usize, Broken> {
@@ -275,7 +271,9 @@ impl Outbox {
                     state.memory = state.memory.saturating_sub(sent.memory);
                     state.spooled = state.spooled.saturating_sub(sent.spooled as u64);
                     state.progress_at = Some(Instant::now());
-                    self.progress.notify_all();
+                    if state.waiters > 0 {
+                        self.progress.notify_all();
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !state.again {
@@ -306,7 +304,9 @@ impl Outbox {
     pub(crate) fn wait_for_room(&self, memory: usize) -> Result<(), Broken> {
         let mut state = self.lock();
         while !state.broken && (state.memory > memory || state.spooled > 0) {
+            state.waiters += 1;
             state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiters -= 1;
         }
         if state.broken { Err(Broken) } else { Ok(()) }
     }
@@ -322,8 +322,11 @@ impl Outbox {
         state.spooled = 0;
         state.gathered = BytesMut::new();
         let pieces = std::mem::take(&mut state.pieces);
+        let is_awaited = state.waiters > 0;
         drop(state);
-        self.progress.notify_all();
+        if is_awaited {
+            self.progress.notify_all();
+        }
         // Dropping a piece may run the code of whoever owns its bytes: not under the lock.
         drop(pieces);
     }

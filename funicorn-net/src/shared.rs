@@ -13,7 +13,7 @@ use crate::refusals::Refusals;
 use crate::rights::Rights;
 use crate::spool::Spool;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// How the worker stands towards new work. Only ever grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) rights: Rights,
     pub(crate) refusals: Refusals,
     completions: Mutex<Vec<Completion>>,
+    /// Whether there are any. Changed under their lock, and asked without it several times a request.
+    has_completions: AtomicBool,
     /// Connections with gathered output, which the understudy flushes at its next tick.
     gathered: Mutex<Vec<Weak<Connection>>>,
     /// Whether responses that are whole are to be left to the end of the loop's turn.
@@ -92,6 +94,7 @@ impl Shared {
             rights: Rights::default(),
             refusals: Refusals::default(),
             completions: Mutex::default(),
+            has_completions: AtomicBool::new(false),
             gathered: Mutex::default(),
             batching: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
@@ -137,13 +140,20 @@ impl Shared {
 
     /// Reports the end of a response to the holder of the I/O role.
     pub(crate) fn complete(&self, completion: Completion) {
-        self.completions.lock().unwrap_or_else(PoisonError::into_inner).push(completion);
+        let mut completions = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
+        completions.push(completion);
+        self.has_completions.store(true, Ordering::SeqCst);
+        drop(completions);
         self.wake_waiting();
     }
 
     /// Moves all reports into `taken`.
     pub(crate) fn take_completions(&self, taken: &mut Vec<Completion>) {
-        taken.append(&mut self.completions.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.has_completions() {
+            let mut completions = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
+            self.has_completions.store(false, Ordering::SeqCst);
+            taken.append(&mut completions);
+        }
     }
 
     /// Has the understudy flush `connection` at its next tick. Only while the role is lent, for only then it ticks.
@@ -162,8 +172,8 @@ impl Shared {
 
     /// Wakes the holder of the I/O role if it waits. Call it after the work to be found has been stored.
     pub(crate) fn wake_waiting(&self) {
-        // Pairs with `about_to_wait`: either the waiter sees the work, or we see that it waits.
-        fence(Ordering::SeqCst);
+        // Pairs with `about_to_wait`, all four accesses being in one order (or under one lock): either the waiter sees the work,
+        // or we see that it waits.
         if self.waiting.load(Ordering::SeqCst) {
             self.poller.wake();
         }
@@ -172,17 +182,17 @@ impl Shared {
     /// Announces a wait; afterwards look for work once more, then wait.
     pub(crate) fn about_to_wait(&self) {
         self.waiting.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
     }
 
     /// The wait is over.
     pub(crate) fn done_waiting(&self) {
-        self.waiting.store(false, Ordering::SeqCst);
+        // Who sees that late wakes once too often.
+        self.waiting.store(false, Ordering::Release);
     }
 
     /// Whether a response has ended that the loop has not seen.
     pub(crate) fn has_completions(&self) -> bool {
-        !self.completions.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.has_completions.load(Ordering::SeqCst)
     }
 
     pub(crate) fn stage(&self) -> Stage {

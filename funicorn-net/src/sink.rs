@@ -153,13 +153,14 @@ impl Http1Sink {
         self.front.extend_from_slice(body);
         self.front.extend_from_slice(back);
         let outbox = &self.connection.outbox;
-        let first = outbox.gather(&self.front).map_err(|broken| self.broken(broken))?;
+        let gathered = outbox.gather(&self.front).map_err(|broken| self.broken(broken))?;
+        let is_first = gathered == self.front.len();
         self.front.clear();
-        if first {
+        if is_first {
             self.shared.flush_soon(&self.connection);
         }
         // Whoever takes the role out of this call flushes afterwards; what came later than that is ours to write.
-        if outbox.gathered() >= GATHERED || !self.shared.rights.is_lent() {
+        if gathered >= GATHERED || !self.shared.rights.is_lent() {
             return self.write_on();
         }
         Ok(())

@@ -82,7 +82,10 @@ fn write_memory(transport: &Transport, pieces: &mut VecDeque<Piece>) -> io::Resu
         *slot = IoSlice::new(bytes);
         count += 1;
     }
-    let memory = transport.write_vectored(&slices[..count])?;
+    let memory = match &slices[..count] {
+        [only] => transport.write(only)?,
+        several => transport.write_vectored(several)?,
+    };
     let mut left = memory;
     while left > 0 {
         let Some(Piece::Memory(bytes)) = pieces.front_mut() else { break };

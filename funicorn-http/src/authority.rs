@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::byte_set::ByteSet;
+use crate::known_names::KnownName;
 use crate::{Headers, Refusal, Version};
 
 /// Whether `text` is `host [":" port]`. User information is refused (RFC 9110 §4.2.4), and so are zones and future
@@ -37,21 +39,20 @@ fn is_registered_name(name: &[u8]) -> bool {
         rest = match (byte, after) {
             (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
             (b'%', _) => return false,
-            _ if is_name_byte(byte) => after,
+            _ if NAME.contains(byte) => after,
             _ => return false,
         };
     }
     true
 }
 
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte)
-}
+/// Unreserved characters and sub-delimiters (RFC 3986 §2), but for the comma.
+static NAME: ByteSet = ByteSet::alphanumeric_and(b"-._~!$&'()*+;=");
 
 /// Checks `Host`: exactly one valid line in HTTP/1.1, at most one in HTTP/1.0. An empty value is valid: it is
 /// what a client sends whose target has no authority (RFC 9112 §3.2).
 pub(crate) fn check_host(version: Version, headers: &Headers) -> Result<(), Refusal> {
-    let mut lines = headers.get_all("host");
+    let mut lines = headers.known(KnownName::Host);
     match (lines.next(), lines.next()) {
         (None, _) if version == Version::Http10 => Ok(()),
         (Some(value), None) if value.is_empty() || is_authority(value) => Ok(()),

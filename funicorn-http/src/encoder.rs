@@ -1,6 +1,7 @@
 //! How does a response look on the wire, and does the connection outlive it? The sending half of HTTP/1.1
 //! (RFC 9112 §4, §6, §7.1, §9.3).
 
+use crate::known_names::KnownName;
 use crate::{BlockFrame, BodyLength, HttpDate, RequestHead, ResponseHead, SendError, Version};
 
 /// What a client that sent `Expect: 100-continue` waits for.
@@ -184,7 +185,7 @@ impl ResponseEncoder {
 /// Whether the client wants the connection to persist (RFC 9112 §9.3).
 fn wants_keep_alive(request: &RequestHead) -> bool {
     let mut keep_alive = request.version() == Version::Http11;
-    for value in request.headers().get_all("connection") {
+    for value in request.headers().known(KnownName::Connection) {
         for token in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
             if token.eq_ignore_ascii_case(b"close") {
                 return false;

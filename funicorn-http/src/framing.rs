@@ -4,6 +4,7 @@
 //! in two ways is refused, where the RFC leaves a choice too: both headers at once, a repeated `Content-Length`
 //! even if its values agree, `Transfer-Encoding` in HTTP/1.0.
 
+use crate::known_names::KnownName;
 use crate::response::{is_token, parse_decimal};
 use crate::{Headers, Refusal, Version};
 
@@ -19,15 +20,14 @@ pub(crate) enum Framing {
 impl Framing {
     /// Decides from the header section.
     pub(crate) fn decide(version: Version, headers: &Headers) -> Result<Self, Refusal> {
-        let (mut length, mut coding) = (None, None);
-        for (name, value) in headers {
-            if name.eq_ignore_ascii_case(b"content-length") {
-                if length.replace(value).is_some() {
-                    return Err(Refusal::ContentLength);
-                }
-            } else if name.eq_ignore_ascii_case(b"transfer-encoding") && coding.replace(value).is_some() {
-                return Err(Refusal::TransferEncoding);
-            }
+        let mut lengths = headers.known(KnownName::ContentLength);
+        let mut codings = headers.known(KnownName::TransferEncoding);
+        let (length, coding) = (lengths.next(), codings.next());
+        if lengths.next().is_some() {
+            return Err(Refusal::ContentLength);
+        }
+        if codings.next().is_some() {
+            return Err(Refusal::TransferEncoding);
         }
         match (length, coding) {
             (None, None) => Ok(Self::Length(0)),

@@ -10,6 +10,7 @@ use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::authority::check_host;
 use crate::headers::Span;
+use crate::known_names::KnownNames;
 use crate::lines::{LineFault, LineScan};
 use crate::request_line::RequestLine;
 use crate::response::is_token;
@@ -106,10 +107,13 @@ impl HeadReader {
 fn build(bytes: &[u8], line: RequestLine, count: usize) -> Result<RequestHead, Refusal> {
     let section_start = line.len + 2;
     let section = &bytes[section_start..];
-    let mut spans = Vec::with_capacity(count);
+    let (mut spans, mut known) = (Vec::with_capacity(count), KnownNames::default());
     let mut keep = |headers: &[Header<'_>]| {
-        let place =
-            |header: &Header<'_>| (Span::of(header.name.as_bytes(), bytes), Span::of(header.value, bytes));
+        let place = |header: &Header<'_>| {
+            let name = header.name.as_bytes();
+            known.note(name);
+            (Span::of(name, bytes), Span::of(header.value, bytes))
+        };
         spans.extend(headers.iter().map(place));
     };
     if count <= SLOTS {
@@ -117,7 +121,7 @@ fn build(bytes: &[u8], line: RequestLine, count: usize) -> Result<RequestHead, R
     } else {
         keep(parse_headers(section, &mut vec![EMPTY_HEADER; count])?);
     }
-    let headers = Headers { buf: Bytes::copy_from_slice(bytes), spans };
+    let headers = Headers { buf: Bytes::copy_from_slice(bytes), spans, known };
     check_host(line.version, &headers)?;
     Ok(RequestHead {
         method: line.method,

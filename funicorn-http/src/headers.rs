@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::known_names::{KnownName, KnownNames};
+
 /// A place in the head's buffer. Heads are limited far below 4 GiB, so 32 bits are enough.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
@@ -17,10 +19,6 @@ impl Span {
         let start = (part.as_ptr() as usize) - (whole.as_ptr() as usize);
         debug_assert!(start + part.len() <= whole.len(), "a span lies in its buffer");
         Self { start: start as u32, end: (start + part.len()) as u32 }
-    }
-
-    pub(crate) fn len(self) -> u32 {
-        self.end - self.start
     }
 
     pub(crate) fn range(self) -> Range<usize> {
@@ -42,6 +40,7 @@ impl Span {
 pub struct Headers {
     pub(crate) buf: Bytes,
     pub(crate) spans: Vec<(Span, Span)>,
+    pub(crate) known: KnownNames,
 }
 
 impl Headers {
@@ -75,6 +74,13 @@ impl Headers {
             .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
+
+    /// The values of all lines called `name`, in order: as [`get_all`](Self::get_all), but for nothing where there is none.
+    pub(crate) fn known(&self, name: KnownName) -> impl Iterator<Item = &[u8]> {
+        let lines = if self.known.may_hold(name) { self.iter() } else { HeadersIter::default() };
+        let text = name.as_str().as_bytes();
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(text)).map(|(_, value)| value)
+    }
 }
 
 impl<'a> IntoIterator for &'a Headers {
@@ -87,7 +93,7 @@ impl<'a> IntoIterator for &'a Headers {
 }
 
 /// Iterates over [`Headers`] as `(name, value)`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HeadersIter<'a> {
     buf: &'a [u8],
     spans: std::slice::Iter<'a, (Span, Span)>,

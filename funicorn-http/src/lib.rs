@@ -74,6 +74,7 @@
 mod authority;
 mod block_frame;
 mod body;
+mod byte_set;
 mod chunked;
 mod connection_info;
 mod date;
@@ -83,6 +84,7 @@ mod framing;
 mod head;
 mod header_map;
 mod headers;
+mod known_names;
 mod limits;
 mod lines;
 mod peer_list;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::headers::Span;
+use crate::known_names::KnownNames;
 use crate::{Body, ConnectionInfo, Headers};
 
 /// One request, complete, as a [`Service`](crate::Service) receives it.
@@ -189,9 +190,11 @@ impl RequestHeadBuilder {
         let method = place(&self.method);
         let target = place(&self.target);
         let spans = self.headers.iter().map(|(name, value)| (place(name), place(value))).collect();
+        let mut known = KnownNames::default();
+        self.headers.iter().for_each(|(name, _)| known.note(name));
         let form = if self.target == b"*" { TargetForm::Asterisk } else { TargetForm::Origin };
         let (path, query) = split_path(&self.target, target, form);
-        let headers = Headers { buf: Bytes::from(buf), spans };
+        let headers = Headers { buf: Bytes::from(buf), spans, known };
         let authority = Span::default();
         RequestHead { method, target, form, authority, path, query, version: self.version, headers }
     }

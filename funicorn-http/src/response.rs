@@ -6,6 +6,8 @@
 
 use memchr::memmem;
 
+use crate::byte_set::ByteSet;
+
 /// How long the body will be, as far as the service knows when it starts the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
@@ -95,7 +97,7 @@ impl ResponseHead {
     /// # Errors
     /// See [`HeaderError`]; the head is unchanged then.
     pub fn append(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
-        if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+        if name.is_empty() || !TOKEN.contains_all(name) {
             return Err(HeaderError::Name);
         }
         if !is_field_content(value) {
@@ -211,25 +213,10 @@ impl Noted {
 
 /// A token character (RFC 9110 §5.6.2).
 pub(crate) fn is_token(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+    TOKEN.contains(byte)
 }
 
-/// Looked up and not compared, for it is asked of every byte of every header name that an application sets.
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let others = b"!#$%&'*+-.^_`|~";
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
+static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 
 /// Whether `text` may stand in a field value or reason phrase: no control characters but HTAB (RFC 9110 §5.5).
 pub(crate) fn is_field_content(text: &[u8]) -> bool {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::chunked::{ChunkedDecoder, Decoded};
 use crate::framing::Framing;
 use crate::head::HeadReader;
+use crate::known_names::KnownName;
 use crate::{Limits, Refusal, RequestHead, Version};
 
 /// The receiving half of one connection.
@@ -170,7 +171,7 @@ impl Session {
 fn expects_continue(head: &RequestHead) -> Result<bool, Refusal> {
     let mut expected = false;
     if head.version() == Version::Http11 {
-        for value in head.headers().get_all("expect") {
+        for value in head.headers().known(KnownName::Expect) {
             if !value.eq_ignore_ascii_case(b"100-continue") {
                 return Err(Refusal::Expectation);
             }

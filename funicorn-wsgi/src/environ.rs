@@ -142,7 +142,7 @@ impl Environs {
             environ.set_item(intern!(py, "REMOTE_ADDR"), recollection.client(py, ip)?)?;
         }
         if let Address::Tcp(addr) = &connection.peer {
-            environ.set_item(intern!(py, "REMOTE_PORT"), decimal(py, addr.port().into())?)?;
+            environ.set_item(intern!(py, "REMOTE_PORT"), recollection.port(py, addr.port())?)?;
         }
         if connection.scheme == Scheme::Https {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
@@ -200,8 +200,8 @@ fn set_headers(
     let mut expected = environ.len();
     for (name, value) in head.headers() {
         match recollection.keys.of(py, name) {
-            HeaderKey::Variable(key) => {
-                environ.set_item(key, to_native(py, value)?)?;
+            HeaderKey::Variable(variable) => {
+                variable.set(environ, value)?;
                 expected += 1;
             }
             HeaderKey::Announcement => announced = true,
@@ -236,7 +236,7 @@ fn join_repeated(
 ) -> PyResult<()> {
     let py = environ.py();
     let variables = head.headers().iter().filter_map(|(name, value)| match recollection.keys.of(py, name) {
-        HeaderKey::Variable(key) => Some((key, value)),
+        HeaderKey::Variable(variable) => Some((variable.key.clone_ref(py), value)),
         HeaderKey::Announcement | HeaderKey::Left => None,
     });
     let variables: Vec<(Py<PyString>, &[u8])> = variables.collect();

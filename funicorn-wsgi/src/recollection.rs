@@ -21,19 +21,29 @@ const LISTENERS: usize = 16;
 /// enough; many clients who take turns on connections that persist should not push each other out.
 const CLIENTS: usize = 64;
 
+/// For how many ports of clients, by their last bits, the text is kept: a connection has the same for all of its
+/// requests, and those that are open at a time mostly have different ones.
+const PORTS: usize = 256;
+
 /// What is remembered.
 #[derive(Debug)]
 pub(crate) struct Recollection {
     pub(crate) keys: HeaderKeys,
     /// Templates that name their listener.
     listeners: Vec<(SocketAddr, Py<PyDict>)>,
-    clients: Vec<Option<(IpAddr, Py<PyString>)>>,
+    clients: Texts<IpAddr>,
+    ports: Texts<u16>,
 }
 
 impl Recollection {
     /// Nothing yet.
     pub(crate) fn new(header_map: HeaderMap) -> Self {
-        Self { keys: HeaderKeys::new(header_map), listeners: Vec::new(), clients: Vec::new() }
+        Self {
+            keys: HeaderKeys::new(header_map),
+            listeners: Vec::new(),
+            clients: Texts::new(CLIENTS),
+            ports: Texts::new(PORTS),
+        }
     }
 
     /// A copy of `template` with `SERVER_NAME` and `SERVER_PORT` of the listener at `addr`.
@@ -59,21 +69,51 @@ impl Recollection {
         Ok(environ)
     }
 
-    /// The text of `ip`.
+    /// The text of a client's address.
     pub(crate) fn client<'py>(&mut self, py: Python<'py>, ip: IpAddr) -> PyResult<Bound<'py, PyString>> {
-        self.clients.resize_with(CLIENTS, || None);
         let last_byte = match ip {
             IpAddr::V4(ip) => ip.octets()[3],
             IpAddr::V6(ip) => ip.octets()[15],
         };
-        let place = &mut self.clients[usize::from(last_byte) % CLIENTS];
+        self.clients.of(py, (ip, last_byte.into()), |ip| to_native(py, ip.to_string().as_bytes()))
+    }
+
+    /// The text of a client's port.
+    pub(crate) fn port<'py>(&mut self, py: Python<'py>, port: u16) -> PyResult<Bound<'py, PyString>> {
+        self.ports.of(py, (port, port.into()), |port| decimal(py, port.into()))
+    }
+}
+
+/// Texts of what comes again, each in one of so many places until another needs that.
+#[derive(Debug)]
+struct Texts<T> {
+    places: Box<[Option<Text<T>>]>,
+}
+
+/// What a text says, and the text.
+type Text<T> = (T, Py<PyString>);
+
+impl<T: Copy + PartialEq> Texts<T> {
+    fn new(places: usize) -> Self {
+        Self { places: std::iter::repeat_with(|| None).take(places).collect() }
+    }
+
+    /// The text of `what`, whose place is told by `number`; made by `make` if it is not there.
+    fn of<'py>(
+        &mut self,
+        py: Python<'py>,
+        (what, number): (T, usize),
+        make: impl FnOnce(T) -> PyResult<Bound<'py, PyString>>,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let len = self.places.len();
+        let place = &mut self.places[number % len];
         if let Some((known, text)) = place
-            && *known == ip
+            && *known == what
         {
             return Ok(text.bind(py).clone());
         }
-        let text = to_native(py, ip.to_string().as_bytes())?;
-        *place = Some((ip, text.clone().unbind()));
+        let text = make(what)?;
+        *place = Some((what, text.clone().unbind()));
         Ok(text)
     }
 }

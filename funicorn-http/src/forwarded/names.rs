@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::Headers;
+use crate::known_names::KnownName;
 
 /// A header in which proxies say something about the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +80,12 @@ impl ForwardedHeaders {
         self.0 == 0
     }
 
-    /// Whether any line is one of these. Asked of every request, so lengths are looked at before bytes are.
+    /// Whether any line is one of these.
     pub(super) fn are_in(self, headers: &Headers) -> bool {
-        headers.spans.iter().any(|(name, _)| {
-            matches!(name.len(), 9 | 15..=18)
-                && ForwardedHeader::of(&headers.buf[name.range()]).is_some_and(|header| self.contains(header))
-        })
+        headers.known.may_hold(KnownName::Forwarding)
+            && headers
+                .iter()
+                .any(|(name, _)| ForwardedHeader::of(name).is_some_and(|header| self.contains(header)))
     }
 
     pub(super) fn contains(self, header: ForwardedHeader) -> bool {

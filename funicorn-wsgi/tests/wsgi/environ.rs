@@ -103,6 +103,19 @@ fn headers_are_http_variables() {
 }
 
 #[test]
+fn a_value_that_is_remembered_is_not_given_to_another_request() {
+    let app = app(ECHO);
+    let long = "l".repeat(300);
+    for value in ["a", "a", "b", "", &long, "a", "A"] {
+        for name in ["User-Agent", "Sec-Fetch-Mode", "Cookie", "X-Other"] {
+            let key = format!("HTTP_{}", name.to_uppercase().replace('-', "_"));
+            let head = get("/").header(name, value);
+            assert_eq!(app.values(&key, head, Body::empty(), connection("127.0.0.1:8000")), value, "{name}");
+        }
+    }
+}
+
+#[test]
 fn more_spellings_than_are_remembered_are_still_right() {
     let app = app(ECHO);
     for number in 0..600 {

@@ -152,14 +152,16 @@ class Server:
         eventually(lambda: not self.tree(), f"no process left of the server: {self.tree()}")
 
     def kill(self) -> None:
-        """Ends whatever is left of the tree."""
-        for pid in {*self.tree(), self.pid}:
+        """Ends whatever is left of the tree, and waits until nobody holds its sockets any more."""
+        # The supervisor first, which would replace its workers.
+        for pid in [self.pid, *(pid for pid in self.tree() if pid != self.pid)]:
             if pid != self.pid or self.process.poll() is None:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
         self.process.wait()
+        eventually(lambda: not self.tree(), "every process of the server has ended")
 
 
 def processes() -> list[int]:

@@ -70,6 +70,15 @@ pub trait ResponseSink: Send {
     /// [`SendError::TooLong`] past the declared length; [`SendError::Gone`] or [`SendError::Stopping`].
     fn send(&mut self, block: &[u8], rest: &mut dyn FnMut(usize) -> Bytes) -> Result<(), SendError>;
 
+    /// As [`send`](Self::send), for the last block: an end follows, and nothing that may wait comes in between. So the block
+    /// may be kept until then.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    fn send_last(&mut self, block: &[u8], rest: &mut dyn FnMut(usize) -> Bytes) -> Result<(), SendError> {
+        self.send(block, rest)
+    }
+
     /// Takes a part of a file as the next block of the body.
     ///
     /// # Errors
@@ -132,6 +141,15 @@ impl ResponseWriter {
     /// See [`ResponseSink::send`].
     pub fn send_with(&mut self, block: &[u8], rest: &mut dyn FnMut(usize) -> Bytes) -> Result<(), SendError> {
         self.sink()?.send(block, rest)
+    }
+
+    /// As [`send_with`](Self::send_with), for the last block: whoever calls it goes on to [`finish`](Self::finish) without
+    /// running anything of the application's before, so that a server can let both leave together.
+    ///
+    /// # Errors
+    /// See [`ResponseSink::send_last`].
+    pub fn send_last(&mut self, block: &[u8], rest: &mut dyn FnMut(usize) -> Bytes) -> Result<(), SendError> {
+        self.sink()?.send_last(block, rest)
     }
 
     /// Sends a part of a file as the next block of the body.

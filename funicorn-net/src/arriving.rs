@@ -56,17 +56,17 @@ impl Arriving {
         connection: &Arc<Connection>,
         shared: &Arc<Shared>,
         now: Instant,
-    ) -> Result<Call, Refusal> {
+    ) -> Result<Box<Call>, Refusal> {
         let Self { head, info, body, .. } = self;
         let (body, memory) = body.complete().map_err(unavailable)?;
         log::trace!(target: "funicorn::net", "request complete, {} bytes of body: Calling", body.len().unwrap_or(0));
         let (connection, shared) = (Arc::clone(connection), Arc::clone(shared));
         let sink = Http1Sink::new(shared, connection, Arc::clone(&info), &head, now, memory);
-        Ok(Call {
+        Ok(Box::new(Call {
             request: Request::new(head, body, info),
             response: ResponseWriter::new(Box::new(sink)),
             received_at: now,
-        })
+        }))
     }
 }
 

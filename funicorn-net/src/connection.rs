@@ -6,6 +6,7 @@ use funicorn_http::ConnectionInfo;
 
 use crate::outbox::{Block, Broken, Flush, Outbox, SpooledRange};
 use crate::poller::Seat;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::transport::Transport;
 
 /// A connection, owned by the loop and by the response that is being made for it. The last owner closes the
@@ -17,11 +18,25 @@ pub(crate) struct Connection {
     pub(crate) info: Arc<ConnectionInfo>,
     /// Its place in the loop's table.
     pub(crate) seat: Seat,
+    /// Whether the loop knows of something to do here when the response has ended.
+    has_more: AtomicBool,
 }
 
 impl Connection {
     pub(crate) fn new(transport: Transport, info: ConnectionInfo, seat: Seat) -> Self {
-        Self { transport, outbox: Outbox::default(), info: Arc::new(info), seat }
+        let has_more = AtomicBool::new(false);
+        Self { transport, outbox: Outbox::default(), info: Arc::new(info), seat, has_more }
+    }
+
+    /// The loop says whether there is something to do here when the response has ended. If that is news while the response is
+    /// being made, look for the end of it afterwards: whoever ends it may not have heard.
+    pub(crate) fn set_more(&self, has_more: bool) {
+        self.has_more.store(has_more, Ordering::SeqCst);
+    }
+
+    /// What the loop said last. To be asked after the end of a response has been stored.
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_more.load(Ordering::SeqCst)
     }
 
     /// See [`Outbox::write`].

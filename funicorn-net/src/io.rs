@@ -28,10 +28,8 @@ const ACCEPTS: usize = 64;
 const READ: usize = 64 * 1024;
 /// Calls after which the poller is asked even though known connections still have work.
 const CALLS_BETWEEN_POLLS: usize = 64;
-/// Calls whose responses are written together, while calls take long enough for clients to fall asleep in between.
+/// Calls whose responses are written together.
 const BATCH: usize = 16;
-/// Calls that take less, in the mean of a turn, are not worth it.
-const WORTH_BATCHING: Duration = Duration::from_micros(25);
 /// Calls from the queue after which the holder of the role looks at the sockets.
 const QUEUED_BETWEEN_GLANCES: usize = 16;
 /// How often deadlines are looked at. Each may be passed by as much.
@@ -74,8 +72,6 @@ pub(crate) struct Io {
     control: Control,
     /// Calls given out since the poller was asked.
     calls: usize,
-    /// Whether calls took long enough in the last turn for their responses to be written together.
-    batches: bool,
     now: Instant,
     next_sweep: Instant,
     next_look: Instant,
@@ -99,7 +95,6 @@ impl Io {
             acceptor: Acceptor::new(listeners),
             control,
             calls: 0,
-            batches: false,
             now,
             next_sweep: now + SWEEP,
             next_look: now,
@@ -118,7 +113,8 @@ impl Io {
             self.acceptor.come_back(&shared.poller);
         }
         loop {
-            if self.ready.is_empty() || holder == Holder::Understudy || !shared.is_batching() {
+            // In the middle of a batch they wait for its end, but for another holder's than who has begun it.
+            if holder != Holder::Application || self.ready.is_empty() || !shared.is_batching() {
                 self.take_completions(shared);
             }
             // Those that ask for another turn stand behind these, and behind the next poll.
@@ -129,10 +125,9 @@ impl Io {
                 let Some(seat) = self.ready.pop_front() else { break };
                 if let Some(call) = self.serve(seat, shared) {
                     self.calls += 1;
-                    shared.set_batching(
-                        self.batches && !self.ready.is_empty() && !self.calls.is_multiple_of(BATCH),
-                    );
-                    return Step::Call(Box::new(call));
+                    let goes_on = !self.ready.is_empty() && !self.calls.is_multiple_of(BATCH);
+                    shared.set_batching(goes_on && holder == Holder::Application);
+                    return Step::Call(call);
                 }
             }
             // The turn is over: what it has left is written before the next.
@@ -163,7 +158,7 @@ impl Io {
         for _ in 0..self.ready.len() {
             let Some(seat) = self.ready.pop_front() else { break };
             if let Some(call) = self.serve(seat, shared) {
-                shared.rights.enqueue(Box::new(call));
+                shared.rights.enqueue(call);
             }
         }
     }
@@ -203,8 +198,6 @@ impl Io {
     /// Does what the events of the last wait call for, and looks at the clock.
     fn sort_out(&mut self, shared: &Arc<Shared>) {
         let now = Instant::now();
-        let mean = now.duration_since(self.now).checked_div(self.calls as u32);
-        self.batches = mean.is_some_and(|mean| mean >= WORTH_BATCHING);
         self.calls = 0;
         self.now = now;
         let batch = std::mem::take(&mut self.batch);
@@ -244,14 +237,14 @@ impl Io {
     }
 
     /// Gives a ready connection its turn.
-    fn serve(&mut self, seat: Seat, shared: &Arc<Shared>) -> Option<Call> {
+    fn serve(&mut self, seat: Seat, shared: &Arc<Shared>) -> Option<Box<Call>> {
         let peer = self.peers.find(seat)?;
         peer.queued = false;
         let intent = peer.on_ready(&mut Turn { shared, buf: &mut self.buf, now: self.now });
         self.act(seat, intent, shared)
     }
 
-    fn act(&mut self, seat: Seat, intent: Intent, shared: &Shared) -> Option<Call> {
+    fn act(&mut self, seat: Seat, intent: Intent, shared: &Shared) -> Option<Box<Call>> {
         match intent {
             Intent::Wait => {
                 // Once the worker is stopping, whoever has nothing in flight is let go.

@@ -14,13 +14,13 @@ use std::io::{self, IoSlice};
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use funicorn_http::FileRange;
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::transport::Transport;
 pub(crate) use piece::SpooledRange;
-use piece::{Piece, write_pieces};
+use piece::{Piece, write_output};
 
 /// The peer will get nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) struct Outbox {
 struct State {
     pieces: VecDeque<Piece>,
     /// Small blocks that stand behind `pieces`.
-    gathered: BytesMut,
+    gathered: Vec<u8>,
     /// Bytes in memory in both, also while a writer has taken them.
     memory: usize,
     /// Bytes in spool files, likewise.
@@ -178,15 +178,19 @@ impl Outbox {
         if full { Ok(memory) } else { self.flush_all(transport) }
     }
 
-    /// Keeps a copy of `bytes` without writing. Returns how many bytes are gathered now: if these are the first, the caller has
-    /// to see to a [`flush`](Self::flush).
-    pub(crate) fn gather(&self, bytes: &[u8]) -> Result<usize, Broken> {
+    /// Keeps `bytes`, which are empty afterwards, without writing. Returns how many bytes are gathered now: if these are the
+    /// first, the caller has to see to a [`flush`](Self::flush).
+    pub(crate) fn gather(&self, bytes: &mut Vec<u8>) -> Result<usize, Broken> {
         let mut state = self.lock();
         if state.broken {
             return Err(Broken);
         }
-        state.gathered.extend_from_slice(bytes);
         state.memory += bytes.len();
+        if state.gathered.is_empty() {
+            std::mem::swap(&mut state.gathered, bytes);
+        } else {
+            state.gathered.append(bytes);
+        }
         Ok(state.gathered.len())
     }
 
@@ -251,16 +255,16 @@ impl Outbox {
                 state.progress_at = None;
                 return Flush::Done;
             }
-            state.queue_gathered();
             if spent >= budget {
                 return Flush::More;
             }
             state.busy = true;
             state.again = false;
             state.full = false;
-            let mut pieces = std::mem::take(&mut state.pieces);
+            let (mut pieces, gathered) =
+                (std::mem::take(&mut state.pieces), std::mem::take(&mut state.gathered));
             drop(state);
-            let result = write_pieces(transport, &mut pieces);
+            let result = write_output(transport, &mut pieces, gathered);
             state = self.lock();
             state.busy = false;
             state.put_back(pieces);
@@ -320,7 +324,7 @@ impl Outbox {
         state.broken = true;
         state.memory = 0;
         state.spooled = 0;
-        state.gathered = BytesMut::new();
+        state.gathered = Vec::new();
         let pieces = std::mem::take(&mut state.pieces);
         let is_awaited = state.waiters > 0;
         drop(state);
@@ -340,8 +344,7 @@ impl State {
     /// Makes a piece of what is gathered.
     fn queue_gathered(&mut self) {
         if !self.gathered.is_empty() {
-            let bytes = self.gathered.split().freeze();
-            self.pieces.push_back(Piece::Memory(bytes));
+            self.pieces.push_back(Piece::Memory(std::mem::take(&mut self.gathered).into()));
         }
     }
 

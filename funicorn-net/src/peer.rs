@@ -46,7 +46,7 @@ pub(crate) enum Intent {
     /// Another turn, after the others.
     Again,
     /// The application is to be called.
-    Call(Call),
+    Call(Box<Call>),
     /// The connection is done with.
     Close,
     /// The connection is cut: its peer must not take this for a proper end.
@@ -101,7 +101,7 @@ enum Parsed {
     NeedMore,
     /// So much that the rest is for another turn.
     Enough,
-    Complete(Call),
+    Complete(Box<Call>),
 }
 
 impl Peer {
@@ -132,6 +132,7 @@ impl Peer {
                 if event.hung_up {
                     self.connection.outbox.break_off();
                 }
+                self.connection.set_more(true);
                 event.writable
             }
             Phase::Flushing(_) => event.writable || event.hung_up,
@@ -261,9 +262,10 @@ impl Peer {
         }
     }
 
-    fn call(&mut self, call: Call) -> Intent {
+    fn call(&mut self, call: Box<Call>) -> Intent {
         self.phase = Phase::Calling;
         self.deadline = None;
+        self.connection.set_more(self.readable || !self.input.is_empty());
         Intent::Call(call)
     }
 
@@ -314,7 +316,12 @@ impl Peer {
                         // If the peer has gone, the next read says so.
                         let _ = self.connection.write(CONTINUE);
                     }
+                    let is_whole = received.length == Some(0);
                     let arriving = Arriving::new(received, info, shared, now);
+                    // Its end follows at once: no need to keep it until then.
+                    if is_whole && matches!(self.session.receive(input)?, Event::End) {
+                        return arriving.complete(&self.connection, shared, now).map(Parsed::Complete);
+                    }
                     self.deadline = Some(arriving.deadline(now, deadlines));
                     self.arriving = Some(arriving);
                 }

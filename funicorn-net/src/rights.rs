@@ -61,6 +61,8 @@ struct State {
     calls: VecDeque<Box<Call>>,
     /// Application threads that wait for something to do.
     idle: usize,
+    /// Those of them that have been told to come, and are on their way.
+    told: usize,
     /// Application threads that have not ended.
     alive: usize,
     understudy_sleeps: bool,
@@ -99,6 +101,17 @@ impl Place {
     }
 }
 
+impl State {
+    /// Whether an idle thread is to be told that there is something to do. Not if as many are on their way as there is: to tell
+    /// is a system call, and where calls are slow somebody mostly is.
+    fn tell_one(&mut self) -> bool {
+        let duties = self.calls.len() + usize::from(matches!(self.place, Place::Offered(_)));
+        let is_due = self.told < duties.min(self.idle);
+        self.told += usize::from(is_due);
+        is_due
+    }
+}
+
 impl Rights {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code panics while it holds the lock; and if it did, the state would still be whole.
@@ -107,8 +120,17 @@ impl Rights {
 
     /// Puts the role where application threads find it.
     pub(crate) fn offer(&self, io: Box<Io>) {
-        self.lock().place = Place::Offered(io);
-        self.duty.notify_one();
+        let mut state = self.lock();
+        state.place = Place::Offered(io);
+        self.tell_idle(state);
+    }
+
+    /// Tells an idle thread of a new duty, if one has to be told.
+    fn tell_idle(&self, mut state: MutexGuard<'_, State>) {
+        if state.tell_one() {
+            drop(state);
+            self.duty.notify_one();
+        }
     }
 
     /// Before an inline call: the role can be taken if the call lasts. While recent calls were slow it goes to an idle
@@ -119,8 +141,7 @@ impl Rights {
         let slow = state.slow > 0;
         if slow && state.idle > 0 {
             state.place = Place::Offered(io);
-            drop(state);
-            self.duty.notify_one();
+            self.tell_idle(state);
             return true;
         }
         state.place = Place::Lent(io);
@@ -192,6 +213,8 @@ impl Rights {
             }
             state = self.duty.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
+            // If it was not this thread that was told, it comes in the other's place.
+            state.told = state.told.saturating_sub(1);
         }
     }
 
@@ -207,7 +230,7 @@ impl Rights {
         state.wanted = false;
         if state.idle > 0 {
             state.place = Place::Offered(io);
-            self.duty.notify_one();
+            self.tell_idle(state);
         } else {
             state.place = Place::Lent(io);
         }
@@ -217,9 +240,7 @@ impl Rights {
     pub(crate) fn enqueue(&self, call: Box<Call>) {
         let mut state = self.lock();
         state.calls.push_back(call);
-        if state.idle > 0 {
-            self.duty.notify_one();
-        }
+        self.tell_idle(state);
     }
 
     /// Takes the requests off the queue that wait behind `most` others and were complete `before` then.
@@ -284,7 +305,9 @@ impl Rights {
         state.slow = QUICK_CALLS;
         if let Some(io) = state.place.take(Place::Application) {
             state.place = Place::Offered(io);
-            self.duty.notify_one();
+            if state.tell_one() {
+                self.duty.notify_one();
+            }
         }
     }
 

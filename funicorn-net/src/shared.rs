@@ -138,13 +138,16 @@ impl Shared {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Reports the end of a response to the holder of the I/O role.
-    pub(crate) fn complete(&self, completion: Completion) {
+    /// Reports the end of a response to the holder of the I/O role. It is to be woken for that if `is_urgent` says so, which is
+    /// asked after the report can be found.
+    pub(crate) fn complete(&self, completion: Completion, is_urgent: impl FnOnce() -> bool) {
         let mut completions = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
         completions.push(completion);
         self.has_completions.store(true, Ordering::SeqCst);
         drop(completions);
-        self.wake_waiting();
+        if is_urgent() {
+            self.wake_waiting();
+        }
     }
 
     /// Moves all reports into `taken`.
@@ -161,8 +164,10 @@ impl Shared {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(connection));
     }
 
-    /// Flushes what [`flush_soon`](Self::flush_soon) was asked for.
+    /// Ends what has lasted for a tick of the understudy: flushes what [`flush_soon`](Self::flush_soon) was asked for, and has the
+    /// loop look at its batch before the next call.
     pub(crate) fn flush_gathered(&self) {
+        self.set_batching(false);
         let gathered = std::mem::take(&mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner));
         for connection in gathered.iter().filter_map(Weak::upgrade) {
             // What is left over waits for an event, and a broken connection is noticed by whoever uses it next.

@@ -125,11 +125,12 @@ impl Http1Sink {
             front.extend_from_slice(back);
             (body, back) = (&[], &[]);
         }
-        let mut result = Ok(0);
-        if !front.is_empty() || !body.is_empty() {
-            let connection = &self.connection;
-            self.shared.unheld(|| result = connection.write_block(Block { front: &front, body, own, back }));
+        if front.is_empty() && body.is_empty() {
+            return Ok(());
         }
+        let mut result = Ok(0);
+        let connection = &self.connection;
+        self.shared.unheld(|| result = connection.write_block(Block { front: &front, body, own, back }));
         front.clear();
         self.front = front;
         self.kept = result.map_err(|broken| self.broken(broken))?;
@@ -141,8 +142,8 @@ impl Http1Sink {
         self.write(&[], &mut |_| Bytes::new(), &[])
     }
 
-    /// Whether a small block can wait a moment: when there is more to come, or when the loop is batching, and somebody looks after
-    /// this call.
+    /// Whether a small block can wait a moment: when there is more to come, or the response is whole and the loop is batching, and
+    /// somebody looks after this call.
     fn may_gather(&self) -> bool {
         (self.encoder.room() != Some(0) || self.shared.is_batching()) && self.shared.rights.is_lent()
     }
@@ -152,11 +153,9 @@ impl Http1Sink {
     fn gather(&mut self, body: &[u8], back: &'static [u8]) -> Result<(), SendError> {
         self.front.extend_from_slice(body);
         self.front.extend_from_slice(back);
-        let outbox = &self.connection.outbox;
-        let gathered = outbox.gather(&self.front).map_err(|broken| self.broken(broken))?;
-        let is_first = gathered == self.front.len();
-        self.front.clear();
-        if is_first {
+        let len = self.front.len();
+        let gathered = self.keep_front()?;
+        if gathered == len {
             self.shared.flush_soon(&self.connection);
         }
         // Whoever takes the role out of this call flushes afterwards; what came later than that is ours to write.
@@ -164,6 +163,23 @@ impl Http1Sink {
             return self.write_on();
         }
         Ok(())
+    }
+
+    /// Leaves the front to whoever flushes. Returns how much is gathered.
+    fn keep_front(&mut self) -> Result<usize, SendError> {
+        let kept = self.connection.outbox.gather(&mut self.front);
+        let gathered = kept.map_err(|broken| self.broken(broken))?;
+        self.kept = self.kept.max(gathered);
+        Ok(gathered)
+    }
+
+    /// Lets the end of the response leave: with those of the other calls of this turn, if the loop is about to make more.
+    fn leave(&mut self) -> Result<(), SendError> {
+        if self.shared.is_batching() && !self.front.is_empty() {
+            self.keep_front().map(drop)
+        } else {
+            self.write_front()
+        }
     }
 
     /// Writes what is gathered.
@@ -182,6 +198,35 @@ impl Http1Sink {
     /// a response of one block, however large, is neither copied nor kept waiting.
     fn is_behind(&self) -> bool {
         self.kept > self.shared.config.limits.response_memory
+    }
+
+    /// Takes a block; if it `is_last`, the end of the response follows at once.
+    fn push(
+        &mut self,
+        block: &[u8],
+        rest: &mut dyn FnMut(usize) -> Bytes,
+        is_last: bool,
+    ) -> Result<(), SendError> {
+        fork_guard::exit_if_forked();
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.encode_head()?;
+        let frame = self.encoder.block(block.len() as u64);
+        self.front.extend_from_slice(frame.prefix());
+        let take = frame.take as usize;
+        if self.is_behind() && self.spill(&block[..take], frame.suffix)? {
+            // It leaves as the client reads.
+        } else if take <= COPIED && is_last && self.shared.is_batching() {
+            self.front.extend_from_slice(&block[..take]);
+            self.front.extend_from_slice(frame.suffix);
+        } else if take <= COPIED && self.may_gather() {
+            self.gather(&block[..take], frame.suffix)?;
+        } else {
+            self.write(&block[..take], &mut |taken| rest(taken).slice(..take - taken), frame.suffix)?;
+        }
+        self.body_sent += frame.take;
+        if frame.too_long { Err(SendError::TooLong) } else { Ok(()) }
     }
 
     /// Keeps the front and `body` in a file. Without room for them there it waits instead, until the client has taken
@@ -231,11 +276,13 @@ impl Http1Sink {
             self.shared.blocking(|| observer.exchange(&exchange));
         }
         log::trace!(target: "funicorn::net", "completion: {} bytes of body, then {after:?}", self.body_sent);
-        let Self { shared, connection, .. } = *self;
-        let seat = connection.seat;
-        // Before the report: from there on the loop may be the connection's last owner.
-        drop(connection);
-        shared.complete(Completion { seat, after });
+        let Self { shared, connection, kept, .. } = *self;
+        let completion = Completion { seat: connection.seat, after };
+        // Where nothing is to be done before the client sends more, that will wake the loop.
+        let is_quiet = after == After::KeepAlive && kept == 0 && shared.stage() == Stage::Serving;
+        // Otherwise the connection is let go of before the report: from there on the loop may be its last owner.
+        let quiet = is_quiet.then_some(connection);
+        shared.complete(completion, || quiet.is_none_or(|connection| connection.has_more()));
     }
 
     /// Answers in the application's place when it has said nothing at all.
@@ -261,23 +308,11 @@ impl ResponseSink for Http1Sink {
     }
 
     fn send(&mut self, block: &[u8], rest: &mut dyn FnMut(usize) -> Bytes) -> Result<(), SendError> {
-        fork_guard::exit_if_forked();
-        if block.is_empty() {
-            return Ok(());
-        }
-        self.encode_head()?;
-        let frame = self.encoder.block(block.len() as u64);
-        self.front.extend_from_slice(frame.prefix());
-        let take = frame.take as usize;
-        if self.is_behind() && self.spill(&block[..take], frame.suffix)? {
-            // It leaves as the client reads.
-        } else if take <= COPIED && self.may_gather() {
-            self.gather(&block[..take], frame.suffix)?;
-        } else {
-            self.write(&block[..take], &mut |taken| rest(taken).slice(..take - taken), frame.suffix)?;
-        }
-        self.body_sent += frame.take;
-        if frame.too_long { Err(SendError::TooLong) } else { Ok(()) }
+        self.push(block, rest, false)
+    }
+
+    fn send_last(&mut self, block: &[u8], rest: &mut dyn FnMut(usize) -> Bytes) -> Result<(), SendError> {
+        self.push(block, rest, true)
     }
 
     fn send_file(&mut self, range: FileRange) -> Result<(), SendError> {
@@ -317,7 +352,7 @@ impl ResponseSink for Http1Sink {
         fork_guard::exit_if_forked();
         let result = self.encode_head().and_then(|()| self.encoder.finish()).and_then(|(tail, after)| {
             self.front.extend_from_slice(tail);
-            self.write_front()?;
+            self.leave()?;
             Ok(after)
         });
         let delimited_by_close = self.encoder.is_delimited_by_close();

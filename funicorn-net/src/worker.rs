@@ -131,9 +131,9 @@ fn do_duties(shared: &Arc<Shared>) {
             begun = detached(Some(Duty::Io(io, None)), shared);
         }
         duty = match begun {
-            Begun::Inline { call, timed } => run_inline(*call, timed, shared),
+            Begun::Inline { call, timed } => run_inline(call, timed, shared),
             Begun::Queued(call) => {
-                run_queued(*call, shared);
+                run_queued(call, shared);
                 None
             }
             // It has let go, and so would not have said that; but the role must never be dropped.
@@ -185,7 +185,7 @@ fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
 }
 
 /// Runs a call from the loop, then takes the role up again if nobody has it.
-fn run_inline(call: Call, timed: bool, shared: &Shared) -> Option<Duty> {
+fn run_inline(call: Box<Call>, timed: bool, shared: &Shared) -> Option<Duty> {
     log::trace!(target: "funicorn::net", "inline call: the I/O role is lent");
     let start = timed.then(Instant::now);
     run(call, shared);
@@ -193,7 +193,7 @@ fn run_inline(call: Call, timed: bool, shared: &Shared) -> Option<Duty> {
 }
 
 /// Runs a call that waited. If it was quick, inline calls will do, and the role had better come back from the understudy.
-fn run_queued(call: Call, shared: &Shared) {
+fn run_queued(call: Box<Call>, shared: &Shared) {
     log::trace!(target: "funicorn::net", "call from the queue");
     let start = Instant::now();
     run(call, shared);
@@ -203,9 +203,9 @@ fn run_queued(call: Call, shared: &Shared) {
 }
 
 /// Calls the service. Its panic costs one response and nothing else.
-fn run(call: Call, shared: &Shared) {
+fn run(call: Box<Call>, shared: &Shared) {
     shared.counted(|| {
-        let Call { request, response, .. } = call;
+        let Call { request, response, .. } = *call;
         if std::panic::catch_unwind(AssertUnwindSafe(|| shared.service.call(request, response))).is_err() {
             log::error!("the service panicked; its response was given up");
         }

@@ -80,8 +80,9 @@ impl Response {
         }
     }
 
-    /// Sends one block; an empty one sends nothing, not even the head.
-    pub(crate) fn send(&mut self, block: &Bound<'_, PyBytes>) -> Result<(), SendError> {
+    /// Sends one block; an empty one sends nothing, not even the head. If it `is_last`, the end follows before anything of
+    /// the application's runs.
+    pub(crate) fn send(&mut self, block: &Bound<'_, PyBytes>, is_last: bool) -> Result<(), SendError> {
         let bytes = block.as_bytes();
         if bytes.is_empty() {
             return Ok(());
@@ -94,7 +95,10 @@ impl Response {
             let owner = Python::attach(|py| PyBackedBytes::from(object.bind(py).clone()));
             Bytes::from_owner(owner).slice(taken..)
         };
-        let outcome = self.writer.send_with(bytes, &mut rest);
+        let outcome = match is_last {
+            false => self.writer.send_with(bytes, &mut rest),
+            true => self.writer.send_last(bytes, &mut rest),
+        };
         self.note(outcome)
     }
 
@@ -295,7 +299,7 @@ impl Exchange {
         let block = data
             .cast::<PyBytes>()
             .map_err(|_| PyTypeError::new_err(format!("write() takes bytes, not {}", data.get_type())))?;
-        self.step(|response| response.send(block))?.ok_or_else(over)?.map_err(raise)
+        self.step(|response| response.send(block, false))?.ok_or_else(over)?.map_err(raise)
     }
 }
 

@@ -92,7 +92,7 @@ fn send_sequence<'py>(
         let block = item.as_ref().map(block).transpose()?;
         with_head(exchange, |response| {
             response.start(Some(total))?;
-            block.map_or(Ok(()), |block| response.send(block))
+            block.map_or(Ok(()), |block| response.send(block, index + 1 >= len()))
         })?;
         index += 1;
         if index >= len() {
@@ -107,7 +107,7 @@ fn send_iterable(exchange: &Exchange, result: &Bound<'_, PyAny>) -> Result<(), F
         let item = item?;
         let block = block(&item)?;
         if !block.as_bytes().is_empty() {
-            with_head(exchange, |response| response.send(block))?;
+            with_head(exchange, |response| response.send(block, false))?;
         }
     }
     // If nothing was sent until now, the body is empty, and its length known.

@@ -103,6 +103,27 @@ fn a_call_that_sticks_strands_nobody() {
     }
 }
 
+/// Responses of one turn are written together; but a call that sticks does not keep those that were made before it.
+#[test]
+fn what_a_turn_has_answered_does_not_wait_for_a_call_that_sticks() {
+    // With two threads "/hold" could keep the interpreter from a call that another thread has begun.
+    for (path, threads) in [("/gate", 1), ("/hold", 1), ("/gate", 2)] {
+        check(move || {
+            let quick = [asking("/quick"), asking("/quick")];
+            let (stuck, behind) = (asking(path), asking("/quick"));
+            let server = Server::start(threads);
+            quick.iter().for_each(|client| expect(client, "/quick"));
+            GATE.open();
+            expect(&stuck, path);
+            expect(&behind, "/quick");
+            for client in quick.into_iter().chain([stuck, behind]) {
+                client.end();
+            }
+            server.stop();
+        });
+    }
+}
+
 /// No request waits behind a stuck one while a thread is idle.
 #[test]
 fn an_idle_thread_takes_what_comes_behind_a_stuck_call() {

@@ -1,5 +1,6 @@
 //! An application that does what the path of a request says, attached to the interpreter of the model.
 
+use bytes::Bytes;
 use funicorn_http::{BodyLength, Request, ResponseHead, ResponseWriter, SendError, Service};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::thread;
@@ -82,7 +83,7 @@ fn work(path: &str) {
 fn answer(mut response: ResponseWriter, path: &str) -> Result<(), SendError> {
     let text = format!("ok {path}\n");
     response.start(ResponseHead::new(200, b"OK").unwrap(), BodyLength::Known(text.len() as u64))?;
-    response.send(text.as_bytes())?;
+    response.send_last(text.as_bytes(), &mut |taken| Bytes::copy_from_slice(&text.as_bytes()[taken..]))?;
     response.finish()
 }
 

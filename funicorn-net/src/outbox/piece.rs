@@ -55,8 +55,30 @@ impl Sent {
     }
 }
 
+/// Writes as much of `pieces` and of `gathered`, which stands behind them, as goes into one system call. What is left is in
+/// `pieces`.
+pub(super) fn write_output(
+    transport: &Transport,
+    pieces: &mut VecDeque<Piece>,
+    gathered: Vec<u8>,
+) -> io::Result<Sent> {
+    if !pieces.is_empty() {
+        if !gathered.is_empty() {
+            pieces.push_back(Piece::Memory(gathered.into()));
+        }
+        return write_pieces(transport, pieces);
+    }
+    // Most often that is all, and leaves as it is.
+    let result = transport.write(&gathered);
+    let memory = *result.as_ref().unwrap_or(&0);
+    if memory < gathered.len() {
+        pieces.push_back(Piece::Memory(Bytes::from(gathered).slice(memory..)));
+    }
+    result.map(|memory| Sent { memory, ..Sent::default() })
+}
+
 /// Writes the first pieces, as many as go into one system call, and removes what was sent.
-pub(super) fn write_pieces(transport: &Transport, pieces: &mut VecDeque<Piece>) -> io::Result<Sent> {
+fn write_pieces(transport: &Transport, pieces: &mut VecDeque<Piece>) -> io::Result<Sent> {
     let (sent, left) = match pieces.front_mut() {
         Some(Piece::File(FileRange { file, offset, len })) => {
             let file = write_file_step(transport, file, offset, len)?;

@@ -85,18 +85,18 @@ fn room_is_waited_for() {
 fn gathered_blocks_leave_at_the_flush_and_in_order() {
     let (transport, mut peer) = pair();
     let outbox = Outbox::default();
-    assert_eq!(outbox.gather(b"a"), Ok(1));
-    assert_eq!(outbox.gather(b"b"), Ok(2));
+    assert_eq!(outbox.gather(&mut b"a".to_vec()), Ok(1));
+    assert_eq!(outbox.gather(&mut b"b".to_vec()), Ok(2));
     assert_eq!(outbox.memory(), 2);
     peer.set_nonblocking(true).unwrap();
     assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     peer.set_nonblocking(false).unwrap();
     assert_eq!(outbox.flush(&transport, usize::MAX), Flush::Done);
     assert_eq!(read_exactly(&mut peer, 2), b"ab");
-    assert_eq!(outbox.gather(b"c"), Ok(1));
+    assert_eq!(outbox.gather(&mut b"c".to_vec()), Ok(1));
     outbox.write(&transport, b"d").unwrap();
     assert_eq!(read_exactly(&mut peer, 2), b"cd");
-    assert_eq!(outbox.gather(b"e"), Ok(1));
+    assert_eq!(outbox.gather(&mut b"e".to_vec()), Ok(1));
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"f").unwrap();
     outbox.write_file(&transport, FileRange { file, offset: 0, len: 1 }, usize::MAX).unwrap();
@@ -107,8 +107,8 @@ fn gathered_blocks_leave_at_the_flush_and_in_order() {
 #[test]
 fn what_is_gathered_is_dropped_with_the_rest() {
     let outbox = Outbox::default();
-    outbox.gather(b"a").unwrap();
+    outbox.gather(&mut b"a".to_vec()).unwrap();
     outbox.break_off();
-    assert_eq!(outbox.gather(b"b"), Err(Broken));
+    assert_eq!(outbox.gather(&mut b"b".to_vec()), Err(Broken));
     assert_eq!(outbox.memory(), 0);
 }

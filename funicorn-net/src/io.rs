@@ -29,7 +29,7 @@ const READ: usize = 64 * 1024;
 /// Calls after which the poller is asked even though known connections still have work.
 const CALLS_BETWEEN_POLLS: usize = 64;
 /// Calls whose responses are written together.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 /// Calls from the queue after which the holder of the role looks at the sockets.
 const QUEUED_BETWEEN_GLANCES: usize = 16;
 /// How often deadlines are looked at. Each may be passed by as much.

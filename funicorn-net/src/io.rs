@@ -200,6 +200,8 @@ impl Io {
         let now = Instant::now();
         self.calls = 0;
         self.now = now;
+        // A response that has ended may not have woken us; without it a clock or the table would tell of a request in flight.
+        self.take_completions(shared);
         let batch = std::mem::take(&mut self.batch);
         for event in batch.iter() {
             match event.token {

@@ -91,6 +91,28 @@ fn a_request_that_is_not_answered_in_time_is_cut_while_the_call_goes_on() {
 }
 
 #[test]
+fn a_request_that_was_answered_in_time_is_not_cut_later() {
+    let (service, entered, go) = gate();
+    let server = Running::new(service, |config| {
+        config.threads = 2;
+        config.deadlines.request = Some(Duration::from_secs(1));
+    });
+    let mut stream = server.connect();
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    entered.recv().unwrap();
+    // The loop goes on in the other thread, and has nothing to do when the call ends.
+    server.exchange(b"GET /other HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    go.send(()).unwrap();
+    assert!(stream.read(&mut [0; 1000]).unwrap() > 0);
+    stream.set_read_timeout(Some(Duration::from_millis(2500))).unwrap();
+    assert_eq!(stream.read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    stream.write_all(b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(body(&answer), "/next Some(0)\n");
+}
+
+#[test]
 fn keep_alive_can_be_turned_off() {
     let server = Running::new(Echo, |config| config.deadlines.keep_alive = Duration::ZERO);
     let answer = server.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -18,6 +18,7 @@ mod names;
 use std::borrow::Cow;
 
 use crate::authority::is_authority;
+use crate::byte_set::ByteSet;
 use crate::{Address, ConnectionInfo, Headers, PeerList, Proxied, Refusal, RequestHead, Scheme};
 pub(crate) use chain::parse_port;
 use chain::{Dialect, Source};
@@ -176,17 +177,19 @@ fn parse_public_port(text: &[u8]) -> Option<u16> {
     parse_port(text).filter(|&port| port != 0)
 }
 
+/// What can stand in a path and means the same when it is decoded.
+static PLAIN: ByteSet = ByteSet::alphanumeric_and(b"-._~!$&'()*+=:@/");
+
 /// A path that can stand before any other: no empty segment (`//host` would be another host in a link), no `.` or `..`, no query
 /// and nothing that means something else once it is decoded.
 fn parse_prefix(text: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(text).ok()?;
     let path = path.strip_suffix('/').unwrap_or(path);
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+=:@/".contains(&byte);
     let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
     let mut segments = path.split('/');
     let is_prefix = text.starts_with(b"/")
         && segments.next() == Some("")
-        && path.bytes().all(is_plain)
+        && PLAIN.contains_all(path.as_bytes())
         && segments.all(is_segment);
     is_prefix.then(|| path.to_owned())
 }

@@ -70,16 +70,13 @@ impl Headers {
 
     /// The values of all lines called `name`, whatever their case, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        self.iter().called(name)
     }
 
     /// The values of all lines called `name`, in order: as [`get_all`](Self::get_all), but for nothing where there is none.
     pub(crate) fn known(&self, name: KnownName) -> impl Iterator<Item = &[u8]> {
         let lines = if self.known.may_hold(name) { self.iter() } else { HeadersIter::default() };
-        let text = name.as_str().as_bytes();
-        lines.filter(|(found, _)| found.eq_ignore_ascii_case(text)).map(|(_, value)| value)
+        lines.called(name.as_str())
     }
 }
 
@@ -97,6 +94,13 @@ impl<'a> IntoIterator for &'a Headers {
 pub struct HeadersIter<'a> {
     buf: &'a [u8],
     spans: std::slice::Iter<'a, (Span, Span)>,
+}
+
+impl<'a> HeadersIter<'a> {
+    /// The values of the lines called `name`, whatever their case.
+    fn called(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
 }
 
 impl<'a> Iterator for HeadersIter<'a> {

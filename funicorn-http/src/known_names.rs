@@ -11,26 +11,10 @@ pub(crate) enum KnownName {
     TransferEncoding,
     Expect,
     Connection,
-    /// One of the forwarding headers; they have names of their own there.
-    Forwarding,
 }
 
 impl KnownName {
-    /// The only one that `name` can be; `None` if it is none of them.
-    fn candidate(name: &[u8]) -> Option<Self> {
-        let first = name.first()? | 0x20;
-        Some(match (name.len(), first) {
-            (4, b'h') => Self::Host,
-            (6, b'e') => Self::Expect,
-            (10, b'c') => Self::Connection,
-            (14, b'c') => Self::ContentLength,
-            (17, b't') => Self::TransferEncoding,
-            (9, b'f') | (15..=18, b'x') => Self::Forwarding,
-            _ => return None,
-        })
-    }
-
-    /// The name in lower case; empty where there are several.
+    /// The name in lower case.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Host => "host",
@@ -38,7 +22,6 @@ impl KnownName {
             Self::TransferEncoding => "transfer-encoding",
             Self::Expect => "expect",
             Self::Connection => "connection",
-            Self::Forwarding => "",
         }
     }
 
@@ -47,19 +30,35 @@ impl KnownName {
     }
 }
 
+/// Stands for all forwarding headers, whose names are a matter of their own.
+const FORWARDING: u8 = 1 << 7;
+
 /// The known names that a head may hold: none is missing, and one may be there in vain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KnownNames(u8);
 
 impl KnownNames {
-    /// Adds what `name` may be.
+    /// Adds what `name` may be: at most one of them has its length and its first letter.
     pub(crate) fn note(&mut self, name: &[u8]) {
-        self.0 |= KnownName::candidate(name).map_or(0, KnownName::bit);
+        self.0 |= match (name.len(), name.first().map(|first| first | 0x20)) {
+            (4, Some(b'h')) => KnownName::Host.bit(),
+            (6, Some(b'e')) => KnownName::Expect.bit(),
+            (10, Some(b'c')) => KnownName::Connection.bit(),
+            (14, Some(b'c')) => KnownName::ContentLength.bit(),
+            (17, Some(b't')) => KnownName::TransferEncoding.bit(),
+            (9, Some(b'f')) | (15..=18, Some(b'x')) => FORWARDING,
+            _ => 0,
+        };
     }
 
     /// Whether a line called `name` may be there.
     pub(crate) fn may_hold(self, name: KnownName) -> bool {
         self.0 & name.bit() != 0
+    }
+
+    /// Whether a forwarding header may be there.
+    pub(crate) fn may_forward(self) -> bool {
+        self.0 & FORWARDING != 0
     }
 }
 
@@ -68,12 +67,19 @@ mod tests {
     use super::*;
     use crate::ForwardedHeaders;
 
+    fn only(name: &str) -> KnownNames {
+        let mut names = KnownNames::default();
+        names.note(name.as_bytes());
+        names
+    }
+
     #[test]
     fn none_is_missing_whatever_its_case() {
         use KnownName::{Connection, ContentLength, Expect, Host, TransferEncoding};
         for known in [Host, ContentLength, TransferEncoding, Expect, Connection] {
             for name in [known.as_str().to_owned(), known.as_str().to_uppercase()] {
-                assert_eq!(KnownName::candidate(name.as_bytes()), Some(known));
+                assert_eq!(only(&name), KnownNames(known.bit()));
+                assert!(only(&name).may_hold(known));
             }
         }
         let forwarding =
@@ -81,7 +87,8 @@ mod tests {
         for name in forwarding.split(',').chain(["forwarded"]) {
             assert!(name.parse::<ForwardedHeaders>().is_ok(), "{name}");
             for name in [name.to_owned(), name.to_uppercase()] {
-                assert_eq!(KnownName::candidate(name.as_bytes()), Some(KnownName::Forwarding));
+                assert_eq!(only(&name), KnownNames(FORWARDING));
+                assert!(only(&name).may_forward());
             }
         }
     }

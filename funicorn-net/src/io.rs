@@ -112,11 +112,11 @@ impl Io {
         } else {
             self.acceptor.come_back(&shared.poller);
         }
+        // In the middle of a batch they wait for its end, but only with the holder that has begun it.
+        if holder != Holder::Application || self.ready.is_empty() || !shared.is_batching() {
+            self.take_completions(shared);
+        }
         loop {
-            // In the middle of a batch they wait for its end, but for another holder's than who has begun it.
-            if holder != Holder::Application || self.ready.is_empty() || !shared.is_batching() {
-                self.take_completions(shared);
-            }
             // Those that ask for another turn stand behind these, and behind the next poll.
             for _ in 0..self.ready.len() {
                 if self.calls >= CALLS_BETWEEN_POLLS {
@@ -152,7 +152,6 @@ impl Io {
         if self.calls < QUEUED_BETWEEN_GLANCES {
             return;
         }
-        self.take_completions(shared);
         self.ask(shared, Some(Duration::ZERO));
         self.sort_out(shared);
         for _ in 0..self.ready.len() {

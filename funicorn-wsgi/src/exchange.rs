@@ -95,9 +95,10 @@ impl Response {
             let owner = Python::attach(|py| PyBackedBytes::from(object.bind(py).clone()));
             Bytes::from_owner(owner).slice(taken..)
         };
-        let outcome = match is_last {
-            false => self.writer.send_with(bytes, &mut rest),
-            true => self.writer.send_last(bytes, &mut rest),
+        let outcome = if is_last {
+            self.writer.send_last(bytes, &mut rest)
+        } else {
+            self.writer.send_with(bytes, &mut rest)
         };
         self.note(outcome)
     }

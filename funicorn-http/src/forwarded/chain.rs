@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::element::Element;
 use super::names::ForwardedHeader;
+use crate::byte_set::ByteSet;
 use crate::{Address, Headers, PeerList, Refusal};
 
 /// What a chain says of the client.
@@ -118,8 +119,8 @@ fn with_port(ip: Option<IpAddr>, text: &str, colon_and_port: &str, dialect: Dial
 
 /// An identifier that stands for an address or a port (RFC 7239 §6.3).
 fn is_obfuscated(text: &str) -> bool {
-    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    text.len() > 1 && text.starts_with('_') && text.bytes().all(is_inside)
+    static INSIDE: ByteSet = ByteSet::alphanumeric_and(b"._-");
+    text.len() > 1 && text.starts_with('_') && INSIDE.contains_all(text.as_bytes())
 }
 
 /// A port in its only spelling.

@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use crate::Headers;
-use crate::known_names::KnownName;
 
 /// A header in which proxies say something about the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,7 @@ impl ForwardedHeaders {
 
     /// Whether any line is one of these.
     pub(super) fn are_in(self, headers: &Headers) -> bool {
-        headers.known.may_hold(KnownName::Forwarding)
+        headers.known.may_forward()
             && headers
                 .iter()
                 .any(|(name, _)| ForwardedHeader::of(name).is_some_and(|header| self.contains(header)))

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 use crate::authority::is_authority;
 use crate::byte_set::ByteSet;
-use crate::{Address, ConnectionInfo, Headers, PeerList, Proxied, Refusal, RequestHead, Scheme};
+use crate::{Address, ConnectionInfo, Headers, PeerList, Proxied, Refusal, Scheme};
 pub(crate) use chain::parse_port;
 use chain::{Dialect, Source};
 use names::ForwardedHeader;
@@ -37,7 +37,7 @@ pub use names::{ForwardedHeaders, ForwardedHeadersError};
 ///     .header("X-Forwarded-For", "6.6.6.6, 192.0.2.1")
 ///     .header("X-Forwarded-Proto", "https")
 ///     .build();
-/// let client = policy.resolve(&head, &socket)?.expect("headers that count");
+/// let client = policy.resolve(head.headers(), &socket)?.expect("headers that count");
 /// assert_eq!(client.peer, Address::Ip("192.0.2.1".parse()?));
 /// assert_eq!(client.scheme, Scheme::Https);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -64,7 +64,7 @@ impl ForwardingPolicy {
         !self.headers.is_empty() && self.trusted.contains(peer)
     }
 
-    /// What is known about the client of a request that came over `connection`: its address, the scheme it used and the
+    /// What is known about the client of a request with these headers that came over `connection`: its address, the scheme it used and the
     /// address it asked for. `None` when no header counts, so that it is `connection` itself.
     ///
     /// The client is the first address of the For chain, read from its end, that the list of proxies does not name; see
@@ -74,17 +74,17 @@ impl ForwardingPolicy {
     /// [`Refusal::Forwarded`].
     pub fn resolve(
         &self,
-        head: &RequestHead,
+        headers: &Headers,
         connection: &ConnectionInfo,
     ) -> Result<Option<ConnectionInfo>, Refusal> {
-        if !self.headers.are_in(head.headers()) || !self.trusts(&connection.peer) {
+        if !self.headers.are_in(headers) || !self.trusts(&connection.peer) {
             return Ok(None);
         }
-        let said = Said::gather(head.headers(), self.headers)?;
+        let said = Said::gather(headers, self.headers)?;
         let source = match (said.chain, said.elements) {
-            (true, _) => chain::walk(&self.trusted, Dialect::List, chain::entries(head.headers()))?,
+            (true, _) => chain::walk(&self.trusted, Dialect::List, chain::entries(headers))?,
             (_, true) => {
-                let elements = element::parse_all(head.headers())?;
+                let elements = element::parse_all(headers)?;
                 chain::walk(&self.trusted, Dialect::Node, elements.into_iter().rev())?
             }
             _ => Source::default(),

@@ -5,13 +5,13 @@
 //! the header section is parsed once, by httparse. What httparse would let pass is stopped before: bare LFs by
 //! [`LineScan`], any number of empty lines before the request line, and its missing limits.
 
-use bytes::Bytes;
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::authority::check_host;
 use crate::headers::Span;
 use crate::known_names::KnownNames;
 use crate::lines::{LineFault, LineScan};
+use crate::repetition::LastSection;
 use crate::request_line::RequestLine;
 use crate::response::is_token;
 use crate::{Headers, Limits, Refusal, RequestHead};
@@ -42,11 +42,13 @@ impl HeadReader {
         self.lines.is_fresh()
     }
 
-    /// Takes a whole head off `input`, or nothing (but for one empty line) while its end is missing.
+    /// Takes a whole head off `input`, or nothing (but for one empty line) while its end is missing. `last` is the header
+    /// section of the head before, and of this one afterwards.
     pub(crate) fn read(
         &mut self,
         input: &mut &[u8],
         limits: &Limits,
+        last: &mut LastSection,
     ) -> Result<Option<RequestHead>, Refusal> {
         if self.is_fresh() && !self.has_start(input)? {
             return Ok(None);
@@ -58,11 +60,23 @@ impl HeadReader {
                 None => return Ok(None),
             },
         };
+        let section_start = request_line.len + 2;
+        if self.header_lines == 0
+            && let Some(headers) = last.repeated_by(&input[section_start..], request_line.version)
+            && section_start + headers.as_bytes().len() <= head_limit(limits)
+        {
+            let (head, rest) = input.split_at(section_start + headers.as_bytes().len());
+            *input = rest;
+            return Ok(Some(request_line.with_headers(head, headers)));
+        }
         while let Some(line) = self.next_line(input, limits.header_field, limits, Refusal::HeadTooLarge)? {
             if line.is_empty() {
                 let (head, rest) = input.split_at(self.lines.position());
                 *input = rest;
-                return build(head, request_line, self.header_lines).map(Some);
+                let headers = parse_section(&head[section_start..], self.header_lines)?;
+                check_host(request_line.version, &headers)?;
+                last.remember(&headers, request_line.version);
+                return Ok(Some(request_line.with_headers(head, headers)));
             }
             self.header_lines += 1;
             if self.header_lines > limits.header_count {
@@ -79,7 +93,7 @@ impl HeadReader {
         limits: &Limits,
         too_long: Refusal,
     ) -> Result<Option<&'a [u8]>, Refusal> {
-        let left = limits.head.min(MAX_HEAD).saturating_sub(self.lines.position());
+        let left = head_limit(limits).saturating_sub(self.lines.position());
         self.lines.next(input, limit.min(left)).map_err(|fault| match fault {
             LineFault::TooLong => too_long,
             LineFault::Ending => Refusal::LineEnding,
@@ -103,16 +117,19 @@ impl HeadReader {
     }
 }
 
-/// Builds the head from its bytes, which end with the empty line and hold `count` header lines.
-fn build(bytes: &[u8], line: RequestLine, count: usize) -> Result<RequestHead, Refusal> {
-    let section_start = line.len + 2;
-    let section = &bytes[section_start..];
+/// Bytes of a whole head.
+fn head_limit(limits: &Limits) -> usize {
+    limits.head.min(MAX_HEAD)
+}
+
+/// Finds the header lines of `section`, which ends with the empty line and holds `count` of them.
+fn parse_section(section: &[u8], count: usize) -> Result<Headers, Refusal> {
     let (mut spans, mut known) = (Vec::with_capacity(count), KnownNames::default());
     let mut keep = |headers: &[Header<'_>]| {
         let place = |header: &Header<'_>| {
             let name = header.name.as_bytes();
             known.note(name);
-            (Span::of(name, bytes), Span::of(header.value, bytes))
+            (Span::of(name, section), Span::of(header.value, section))
         };
         spans.extend(headers.iter().map(place));
     };
@@ -121,18 +138,7 @@ fn build(bytes: &[u8], line: RequestLine, count: usize) -> Result<RequestHead, R
     } else {
         keep(parse_headers(section, &mut vec![EMPTY_HEADER; count])?);
     }
-    let headers = Headers { buf: Bytes::copy_from_slice(bytes), spans, known };
-    check_host(line.version, &headers)?;
-    Ok(RequestHead {
-        method: line.method,
-        target: line.whole_target,
-        form: line.target.form,
-        authority: line.target.authority,
-        path: line.target.path,
-        query: line.target.query,
-        version: line.version,
-        headers,
-    })
+    Ok(Headers::new(section.into(), spans, known))
 }
 
 /// Parses the header section, up to and including its empty line.
@@ -151,13 +157,13 @@ mod tests {
     use super::*;
 
     fn read(mut input: &[u8]) -> Result<Option<RequestHead>, Refusal> {
-        HeadReader::default().read(&mut input, &Limits::default())
+        HeadReader::default().read(&mut input, &Limits::default(), &mut LastSection::default())
     }
 
     #[test]
     fn a_head_and_what_follows_it() {
         let mut input = &b"GET /a?b HTTP/1.1\r\nHost: x\r\nA:\t 1 \r\nB:\r\n\r\nnext"[..];
-        let head = HeadReader::default().read(&mut input, &Limits::default()).unwrap().unwrap();
+        let head = HeadReader::default().read(&mut input, &Limits::default(), &mut LastSection::default()).unwrap().unwrap();
         assert_eq!((head.method(), head.path(), head.query()), (&b"GET"[..], &b"/a"[..], &b"b"[..]));
         let fields: Vec<_> = head.headers().iter().collect();
         assert_eq!(fields, [(&b"Host"[..], &b"x"[..]), (b"A", b"1"), (b"B", b"")]);
@@ -199,7 +205,11 @@ mod tests {
         let limits =
             Limits { request_line: 20, header_field: 10, header_count: 2, head: 45, ..Limits::default() };
         let read =
-            |text: &str| HeadReader::default().read(&mut text.as_bytes(), &limits).map(|head| head.is_some());
+            |text: &str| {
+                HeadReader::default()
+                    .read(&mut text.as_bytes(), &limits, &mut LastSection::default())
+                    .map(|head| head.is_some())
+            };
         assert_eq!(read("GET /1234567 HTTP/1.1"), Err(Refusal::RequestLineTooLong));
         assert_eq!(read("GET /123456 HTTP/1.1\r\nHost: a\r\nA: 3456789\r\n\r\n"), Ok(true));
         assert_eq!(read("GET / HTTP/1.1\r\nA: 34567890"), Err(Refusal::HeadTooLarge));

@@ -90,6 +90,7 @@ mod lines;
 mod peer_list;
 mod proxy_protocol;
 mod refusal;
+mod repetition;
 mod request;
 mod request_line;
 mod response;

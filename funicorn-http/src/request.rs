@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
-
 use crate::headers::Span;
 use crate::known_names::KnownNames;
 use crate::{Body, ConnectionInfo, Headers};
@@ -64,10 +62,12 @@ pub enum TargetForm {
 
 /// The head of a request: the request line, taken apart, and the header fields.
 ///
-/// All parts are slices of one buffer, so that a clone is cheap and a head costs two allocations however many
-/// fields it has.
+/// The parts of the request line are slices of one buffer and the header fields of another, so that a clone is cheap and
+/// a head costs few allocations, however many fields it has.
 #[derive(Clone)]
 pub struct RequestHead {
+    /// The request line without its CRLF; the places below are in it.
+    pub(crate) line: Arc<[u8]>,
     pub(crate) method: Span,
     pub(crate) target: Span,
     pub(crate) form: TargetForm,
@@ -94,7 +94,7 @@ impl RequestHead {
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        &self.headers.buf[span.range()]
+        &self.line[span.range()]
     }
 
     /// The method, in the case in which it was sent: methods are case-sensitive (RFC 9110 §9.1).
@@ -181,22 +181,23 @@ impl RequestHeadBuilder {
     /// Puts the head together.
     #[must_use]
     pub fn build(self) -> RequestHead {
-        let mut buf = BytesMut::new();
-        let mut place = |part: &[u8]| {
+        fn place(part: &[u8], buf: &mut Vec<u8>) -> Span {
             let start = buf.len() as u32;
-            buf.put_slice(part);
+            buf.extend_from_slice(part);
             Span { start, end: buf.len() as u32 }
+        }
+        let (mut line, mut section, mut known) = (Vec::new(), Vec::new(), KnownNames::default());
+        let (method, target) = (place(&self.method, &mut line), place(&self.target, &mut line));
+        let field = |(name, value): &(Vec<u8>, Vec<u8>)| {
+            known.note(name);
+            (place(name, &mut section), place(value, &mut section))
         };
-        let method = place(&self.method);
-        let target = place(&self.target);
-        let spans = self.headers.iter().map(|(name, value)| (place(name), place(value))).collect();
-        let mut known = KnownNames::default();
-        self.headers.iter().for_each(|(name, _)| known.note(name));
+        let spans = self.headers.iter().map(field).collect();
         let form = if self.target == b"*" { TargetForm::Asterisk } else { TargetForm::Origin };
         let (path, query) = split_path(&self.target, target, form);
-        let headers = Headers { buf: Bytes::from(buf), spans, known };
-        let authority = Span::default();
-        RequestHead { method, target, form, authority, path, query, version: self.version, headers }
+        let headers = Headers::new(section.into(), spans, known);
+        let (line, authority) = (line.into(), Span::default());
+        RequestHead { line, method, target, form, authority, path, query, version: self.version, headers }
     }
 }
 

@@ -8,7 +8,7 @@ use memchr::{memchr, memrchr};
 use crate::headers::Span;
 use crate::response::is_token;
 use crate::target::Target;
-use crate::{Refusal, Version};
+use crate::{Headers, Refusal, RequestHead, Version};
 
 /// The first line that a client of HTTP/2 sends; no other request may look like it (RFC 9113 §3.4, §11.6).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
@@ -49,6 +49,21 @@ impl RequestLine {
         let whole_target = Span::of(target, line);
         let target = Target::parse(method, target, whole_target)?;
         Ok(Self { len: line.len(), method: Span::of(method, line), whole_target, target, version })
+    }
+
+    /// The head that begins with this line, which are the first bytes of `head`, and has these headers.
+    pub(crate) fn with_headers(self, head: &[u8], headers: Headers) -> RequestHead {
+        RequestHead {
+            line: head[..self.len].into(),
+            method: self.method,
+            target: self.whole_target,
+            form: self.target.form,
+            authority: self.target.authority,
+            path: self.target.path,
+            query: self.target.query,
+            version: self.version,
+            headers,
+        }
     }
 }
 

@@ -11,8 +11,9 @@
 //!   Head or Body -- a rule or a limit is broken --> Refused, for good
 //! ```
 //!
-//! No bytes are kept here: what is not consumed stays with the caller, and there it is bounded by
-//! [`Limits::head`] (or [`Limits::trailers`]). There is no clock and no I/O: deadlines are the caller's.
+//! No bytes are kept here but for the last header section (see [`repetition`](crate::repetition)): what is not consumed
+//! stays with the caller, and there it is bounded by [`Limits::head`] (or [`Limits::trailers`]). There is no clock and
+//! no I/O: deadlines are the caller's.
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::chunked::{ChunkedDecoder, Decoded};
 use crate::framing::Framing;
 use crate::head::HeadReader;
 use crate::known_names::KnownName;
+use crate::repetition::LastSection;
 use crate::{Limits, Refusal, RequestHead, Version};
 
 /// The receiving half of one connection.
@@ -44,6 +46,7 @@ use crate::{Limits, Refusal, RequestHead, Version};
 pub struct Session {
     limits: Arc<Limits>,
     state: State,
+    last: LastSection,
 }
 
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl Session {
     /// A connection on which nothing has arrived.
     #[must_use]
     pub fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, state: State::Head(HeadReader::default()) }
+        Self { limits, state: State::Head(HeadReader::default()), last: LastSection::default() }
     }
 
     /// Takes the next event off `input`, advancing it past what was consumed.
@@ -109,7 +112,7 @@ impl Session {
 
     fn advance<'a>(&mut self, input: &mut &'a [u8]) -> Result<Event<'a>, Refusal> {
         match &mut self.state {
-            State::Head(reader) => match reader.read(input, &self.limits)? {
+            State::Head(reader) => match reader.read(input, &self.limits, &mut self.last)? {
                 Some(head) => self.begin(head).map(Event::Head),
                 None => Ok(Event::Incomplete),
             },
@@ -158,6 +161,12 @@ impl Session {
         if matches!(self.state, State::Responding) {
             self.state = State::Head(HeadReader::default());
         }
+    }
+
+    /// Forgets the header lines of the last request: to be called on a connection that rests, so that it holds no memory
+    /// and nothing that a client has said in confidence. It costs the next request no more than a first one.
+    pub fn forget(&mut self) {
+        self.last = LastSection::default();
     }
 
     /// Whether no byte of a next request has been seen: the moment when a connection can be closed without a word.

@@ -51,7 +51,7 @@ fn client(headers: &str, name: &str, lines: &[Vec<u8>]) -> Result<Address, Refus
     let policy = ForwardingPolicy::new(trusted, headers.parse().unwrap());
     let head = lines.iter().fold(RequestHead::builder("GET", "/"), |head, line| head.header(name, line));
     let [peer, local] = [PROXY, "127.0.0.1:8000"].map(|text| Address::Tcp(text.parse().unwrap()));
-    let resolved = policy.resolve(&head.build(), &ConnectionInfo::new(peer, local))?;
+    let resolved = policy.resolve(head.build().headers(), &ConnectionInfo::new(peer, local))?;
     Ok(resolved.expect("a header that counts").peer)
 }
 
@@ -109,7 +109,7 @@ proptest! {
         let head = RequestHead::builder("GET", "/");
         let head = names.iter().zip(&values).fold(head, |head, (name, value)| head.header(name, value)).build();
         let [peer, local] = [PROXY, "127.0.0.1:8000"].map(|text| Address::Tcp(text.parse().unwrap()));
-        if let Ok(Some(resolved)) = policy.resolve(&head, &ConnectionInfo::new(peer, local)) {
+        if let Ok(Some(resolved)) = policy.resolve(head.headers(), &ConnectionInfo::new(peer, local)) {
             // What reaches the environ can end no line and name no other host.
             let proxied = resolved.proxied.unwrap_or_default();
             for text in proxied.host.iter().chain(&proxied.prefix) {

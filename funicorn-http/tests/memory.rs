@@ -62,9 +62,11 @@ fn feed(stream: &[u8], limits: &Limits) -> Cost {
     Cost { allocated: ALLOCATOR.peak_usage().saturating_sub(before), kept, refused }
 }
 
-/// What a session may allocate: the head once, and for each header line its place and a slot of the parser.
+/// What a session may allocate: the head once, for each header line its place and a slot of the parser, and both but for the
+/// slots once more for a last section of up to 4 KiB.
 fn most_allocated(limits: &Limits) -> usize {
-    limits.head + 64 * limits.header_count.max(32) + 1024
+    let last = limits.head.min(4096) + 16 * limits.header_count;
+    limits.head + 64 * limits.header_count.max(32) + last + 1024
 }
 
 fn check_cost(stream: &[u8], limits: &Limits) -> Cost {

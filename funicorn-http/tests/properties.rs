@@ -15,7 +15,7 @@ use funicorn_http::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use replay::{Received, Rest, pieces, replay};
+use replay::{Received, Rest, pieces, replay, replay_forgetting, transcript};
 
 /// Words of the protocol and near misses, which reach deeper than bytes drawn blindly.
 fn words() -> impl Strategy<Value = Vec<u8>> {
@@ -104,6 +104,31 @@ fn request() -> impl Strategy<Value = Sent> {
     })
 }
 
+/// Heads of one connection which are equal, or nearly so: other request lines, a byte or a line more or less.
+fn similar_requests() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let line = select(vec!["GET / HTTP/1.1", "GET / HTTP/1.0", "PUT /a?b HTTP/1.1", "GET http://b/ HTTP/1.1"]);
+    let long_target = (0..27usize).prop_map(|len| format!("GET /{} HTTP/1.1", "a".repeat(len)));
+    let line = prop_oneof![4 => line.prop_map(str::to_owned), 2 => long_target];
+    let host = prop_oneof![1 => Just(vec![]), 4 => Just(vec!["Host: a"])];
+    let others = vec(select(vec!["X: y", "x: y", "Connection: keep-alive", "Y: of twenty letters"]), 0..6);
+    let lines = (host, others).prop_map(|(host, others)| [host, others].concat());
+    let change = prop_oneof![4 => Just(None), 1 => (any::<Index>(), any::<u8>()).prop_map(Some)];
+    (lines, vec((line, any::<Index>(), change), 1..8)).prop_map(|(lines, requests)| {
+        let request = |(line, left, change): (String, Index, Option<(Index, u8)>)| {
+            // Mostly all lines, and sometimes the first of them only.
+            let count = left.index(2 * lines.len() + 1).min(lines.len());
+            let fields: String = lines[..count].iter().map(|line| format!("{line}\r\n")).collect();
+            let mut wire = format!("{line}\r\n{fields}\r\n").into_bytes();
+            if let Some((place, byte)) = change {
+                let place = place.index(wire.len());
+                wire[place] = byte;
+            }
+            wire
+        };
+        requests.into_iter().map(request).collect()
+    })
+}
+
 /// Whether `found` is what was sent, to the last byte of each of its parts.
 fn check_received(found: &Received, sent: &Sent) {
     let head = &found.head.head;
@@ -171,6 +196,19 @@ proptest! {
             prop_assert!(!small.complete || small.body == large.body && small.taken == large.taken);
         }
         prop_assert!(small.requests.len() <= large.requests.len());
+    }
+
+    #[test]
+    fn what_came_before_a_request_does_not_change_it(
+        requests in similar_requests(),
+        cuts in vec(any::<Index>(), 0..10),
+    ) {
+        let stream = requests.concat();
+        let pieces = pieces(&stream, places(&stream, &cuts));
+        let remembering = replay(pieces.iter().copied(), &small_limits());
+        let forgetting = replay_forgetting(pieces, &small_limits());
+        prop_assert!(forgetting.requests.iter().all(|found| !found.head.head.headers().is_repeated()));
+        prop_assert_eq!(transcript(&remembering), transcript(&forgetting));
     }
 
     #[test]

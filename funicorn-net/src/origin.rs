@@ -5,11 +5,11 @@
 //! proxy that adds headers to what another passes on, say. A client that is no proxy stays its own, whoever has passed it on.
 //!
 //! Both are answered once for each connection, so that requests on a connection whose peer is nobody's proxy pay for
-//! one look at a flag.
+//! one look at a flag. What a proxy says is understood once for as long as the header lines are the same.
 
 use std::sync::Arc;
 
-use funicorn_http::{Address, ConnectionInfo, ProxyProtocol, Refusal, RequestHead};
+use funicorn_http::{Address, ConnectionInfo, Headers, ProxyProtocol, Refusal};
 
 use crate::config::WorkerConfig;
 
@@ -20,6 +20,8 @@ pub(crate) struct Origin {
     awaits_proxy_header: bool,
     /// Whether forwarding headers can count.
     is_trusted: bool,
+    /// What a proxy has said in lines that it sends again and again.
+    repeated: Option<(Headers, Arc<ConnectionInfo>)>,
 }
 
 impl Origin {
@@ -30,6 +32,7 @@ impl Origin {
             info: Arc::clone(socket),
             awaits_proxy_header: speaks_proxy && config.proxy_allow_from.contains(&socket.peer),
             is_trusted: config.forwarding.trusts(&socket.peer),
+            repeated: None,
         }
     }
 
@@ -47,13 +50,28 @@ impl Origin {
 
     /// Whose request this is; refuses one with a header that is not to be there.
     pub(crate) fn of_request(
-        &self,
-        head: &RequestHead,
+        &mut self,
+        headers: &Headers,
         config: &WorkerConfig,
     ) -> Result<Arc<ConnectionInfo>, Refusal> {
-        config.header_map.check(head.headers())?;
-        let resolved = if self.is_trusted { config.forwarding.resolve(head, &self.info)? } else { None };
-        Ok(resolved.map_or_else(|| Arc::clone(&self.info), Arc::new))
+        config.header_map.check(headers)?;
+        if !self.is_trusted {
+            return Ok(Arc::clone(&self.info));
+        }
+        if let Some((repeated, info)) = &self.repeated
+            && repeated.share_lines_with(headers)
+        {
+            return Ok(Arc::clone(info));
+        }
+        let resolved = config.forwarding.resolve(headers, &self.info)?;
+        let info = resolved.map_or_else(|| Arc::clone(&self.info), Arc::new);
+        self.repeated = headers.is_repeated().then(|| (headers.clone(), Arc::clone(&info)));
+        Ok(info)
+    }
+
+    /// Forgets what the last request said about itself.
+    pub(crate) fn forget(&mut self) {
+        self.repeated = None;
     }
 
     /// The client, as far as it is known for the whole connection.
@@ -67,7 +85,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use funicorn_http::HeaderMap;
+    use funicorn_http::{Event, HeaderMap, RequestHead, Session};
 
     fn tcp(text: &str) -> Address {
         Address::Tcp(text.parse().unwrap())
@@ -90,7 +108,38 @@ mod tests {
         );
         assert_eq!(input, b"");
         let head = RequestHead::builder("GET", "/").header("X-Forwarded-For", "192.0.2.1").build();
-        origin.of_request(&head, config).map(|info| info.peer.clone())
+        origin.of_request(head.headers(), config).map(|info| info.peer.clone())
+    }
+
+    /// Heads of requests of one connection, with these lines behind Host.
+    fn heads(lines: &[&str]) -> Vec<RequestHead> {
+        let mut session = Session::new(Arc::default());
+        let receive = |line: &&str| {
+            let wire = format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n");
+            let mut input = wire.as_bytes();
+            let Ok(Event::Head(received)) = session.receive(&mut input) else { panic!("no head") };
+            assert!(matches!(session.receive(&mut input), Ok(Event::End)));
+            session.next_request();
+            received.head
+        };
+        lines.iter().map(receive).collect()
+    }
+
+    #[test]
+    fn what_a_proxy_repeats_is_understood_once() {
+        let (config, socket) = (config(), ConnectionInfo::new(tcp("127.0.0.1:1"), tcp("127.0.0.1:80")));
+        let mut origin = Origin::new(&Arc::new(socket), &config);
+        let [one, other] = ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 192.0.2.2"];
+        let heads = heads(&[one, one, one, other, other, one]);
+        let infos: Vec<_> =
+            heads.iter().map(|head| origin.of_request(head.headers(), &config).unwrap()).collect();
+        let peers: Vec<String> = infos.iter().map(|info| info.peer.to_string()).collect();
+        let [one, other] = ["192.0.2.1", "192.0.2.2"];
+        assert_eq!(peers, [one, one, one, other, other, one]);
+        assert!(Arc::ptr_eq(&infos[1], &infos[2]));
+        origin.forget();
+        let anew = origin.of_request(heads[2].headers(), &config).unwrap();
+        assert!(!Arc::ptr_eq(&infos[2], &anew) && infos[2].peer == anew.peer);
     }
 
     /// A block of version 2 from a Unix socket.
@@ -148,10 +197,10 @@ mod tests {
         let mut config = WorkerConfig::default();
         let socket = Arc::new(ConnectionInfo::new(tcp("203.0.113.1:1"), tcp("127.0.0.1:80")));
         let head = RequestHead::builder("GET", "/").header("X_A", "").build();
-        assert!(Origin::new(&socket, &config).of_request(&head, &config).is_ok());
+        assert!(Origin::new(&socket, &config).of_request(head.headers(), &config).is_ok());
         config.header_map = HeaderMap::Refuse;
         assert_eq!(
-            Origin::new(&socket, &config).of_request(&head, &config).map(drop),
+            Origin::new(&socket, &config).of_request(head.headers(), &config).map(drop),
             Err(Refusal::HeaderName)
         );
     }

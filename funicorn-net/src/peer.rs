@@ -13,7 +13,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use funicorn_http::{CONTINUE, Event, Refusal, Session, encode_refusal};
@@ -30,6 +30,9 @@ use crate::shared::{After, Shared};
 /// come first.
 const FLUSHED: usize = 256 * 1024;
 const PARTS: usize = 1024;
+
+/// How long an idle connection remembers the header lines of its last request. Who repeats them mostly does so sooner.
+const MEMORY: Duration = Duration::from_secs(1);
 
 /// What a turn of the loop gives to each peer.
 pub(crate) struct Turn<'a> {
@@ -308,7 +311,7 @@ impl Peer {
             match self.session.receive(input)? {
                 Event::Incomplete => return Ok(Parsed::NeedMore),
                 Event::Head(received) => {
-                    let info = self.origin.of_request(&received.head, config)?;
+                    let info = self.origin.of_request(received.head.headers(), config)?;
                     if shared.spool.is_full_for(received.length) {
                         return Err(Refusal::Unavailable);
                     }
@@ -353,8 +356,12 @@ impl Peer {
         self.flush(Then::Linger, turn)
     }
 
-    /// Looks at the clock: a peer that took too long is refused, cut or let go.
+    /// Looks at the clock: a peer that took too long is refused, cut or let go, and one that rests holds no memory.
     pub(crate) fn sweep(&mut self, turn: &mut Turn<'_>) -> Intent {
+        if self.idle_since().is_some_and(|since| since + MEMORY <= turn.now) {
+            self.session.forget();
+            self.origin.forget();
+        }
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= turn.now);
         let (late, unanswered) = (passed(self.deadline), passed(self.answer_by));
         match self.phase {

@@ -5,7 +5,7 @@
 //! dictionary costs a fifth of filling one. What differs from it is set. Every value is a native string (see
 //! [`native_string`](crate::native_string)), and what is not known is left out.
 
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 
 use funicorn_http::{Address, ConnectionInfo, HeaderMap, RequestHead, Scheme, TargetForm, Version};
 use pyo3::intern;
@@ -21,6 +21,7 @@ use crate::native_string::{decimal, to_native};
 use crate::path;
 use crate::proxied;
 use crate::recollection::Recollection;
+use crate::repeated::Repeated;
 
 /// What most requests have in common. The template holds it, and [`Environs::build`] sets what differs.
 const USUAL: [(&str, &str); 9] = [
@@ -78,9 +79,38 @@ impl Environs {
         &self,
         py: Python<'py>,
         (head, path): (&RequestHead, &[u8]),
-        connection: &ConnectionInfo,
+        connection: &Arc<ConnectionInfo>,
         (input, body_len): (Option<&Bound<'py, Input>>, Option<u64>),
     ) -> PyResult<Bound<'py, PyDict>> {
+        let (environ, announces_body) = match Repeated::of(head, connection) {
+            Some(repeated) => (repeated.environ(py)?, repeated.announces_body),
+            None => self.start(py, head, connection)?,
+        };
+        self.set_request_line(&environ, head, (path, connection))?;
+        if let Some(input) = input {
+            environ.set_item(intern!(py, "wsgi.input"), input)?;
+        }
+        if let Some(proxied) = &connection.proxied {
+            proxied::set_server(&environ, proxied, (head, connection.scheme))?;
+        }
+        match body_len {
+            // The length of the body as it is read: a chunked one, being complete, has one too. Without a
+            // body that was announced there is none.
+            Some(len) if announces_body || len > 0 => {
+                environ.set_item(intern!(py, "CONTENT_LENGTH"), decimal(py, len)?)?;
+            }
+            _ => {}
+        }
+        Ok(environ)
+    }
+
+    /// An environ with what the connection and the header lines say, and whether these announce a body.
+    fn start<'py>(
+        &self,
+        py: Python<'py>,
+        head: &RequestHead,
+        connection: &Arc<ConnectionInfo>,
+    ) -> PyResult<(Bound<'py, PyDict>, bool)> {
         let (mut shared, mut empty);
         let recollection = match self.recollection.try_lock() {
             Ok(guard) => {
@@ -98,23 +128,9 @@ impl Environs {
             }
         };
         let environ = self.copy_template(py, recollection, head, connection)?;
-        self.set_request_line(&environ, head, (path, connection))?;
-        if let Some(input) = input {
-            environ.set_item(intern!(py, "wsgi.input"), input)?;
-        }
-        let announced = set_headers(&environ, recollection, head)?;
-        if let Some(proxied) = &connection.proxied {
-            proxied::set_server(&environ, proxied, (head, connection.scheme))?;
-        }
-        match body_len {
-            // The length of the body as it is read: a chunked one, being complete, has one too. Without a
-            // body that was announced there is none.
-            Some(len) if announced || len > 0 => {
-                environ.set_item(intern!(py, "CONTENT_LENGTH"), decimal(py, len)?)?;
-            }
-            _ => {}
-        }
-        Ok(environ)
+        let announces_body = set_headers(&environ, recollection, head)?;
+        Repeated::keep(head, connection, (&environ, announces_body))?;
+        Ok((environ, announces_body))
     }
 
     /// A copy of the template with what belongs to the connection.

@@ -49,6 +49,7 @@ mod path;
 mod pool;
 mod proxied;
 mod recollection;
+mod repeated;
 mod response;
 mod service;
 mod sole_reference;

@@ -124,7 +124,7 @@ impl WsgiService {
         &self,
         py: Python<'_>,
         (head, path): (&RequestHead, &[u8]),
-        (body, connection): (Body, &ConnectionInfo),
+        (body, connection): (Body, &Arc<ConnectionInfo>),
         response: ResponseWriter,
     ) -> PyResult<()> {
         let body_len = body.len();

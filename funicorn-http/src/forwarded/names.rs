@@ -81,7 +81,7 @@ impl ForwardedHeaders {
 
     /// Whether any line is one of these.
     pub(super) fn are_in(self, headers: &Headers) -> bool {
-        headers.known.may_forward()
+        headers.known_names().may_forward()
             && headers
                 .iter()
                 .any(|(name, _)| ForwardedHeader::of(name).is_some_and(|header| self.contains(header)))

@@ -23,7 +23,7 @@ fn resolve(
     let head =
         lines.iter().fold(RequestHead::builder("GET", "/"), |head, (name, value)| head.header(name, value));
     policy.resolve(
-        &head.header("Host", "inner.example").build(),
+        head.header("Host", "inner.example").build().headers(),
         &ConnectionInfo::new(peer, tcp("127.0.0.1:8000")),
     )
 }

@@ -36,6 +36,26 @@ pub(crate) enum Rest {
 
 /// Feeds the pieces to a session one by one, as a server would: what is not taken waits for the next piece.
 pub(crate) fn replay<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Replay {
+    feed(pieces, limits, Session::next_request)
+}
+
+/// The same with a session that remembers nothing from one request to the next.
+#[allow(dead_code, reason = "most who replay streams have no use for it")]
+pub(crate) fn replay_forgetting<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limits: &Limits,
+) -> Replay {
+    feed(pieces, limits, |session| {
+        session.next_request();
+        session.forget();
+    })
+}
+
+fn feed<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limits: &Limits,
+    go_on: fn(&mut Session),
+) -> Replay {
     let mut session = Session::new(Arc::new(limits.clone()));
     let mut replay = Replay::default();
     let (mut kept, mut arrived) = (Vec::new(), 0);
@@ -56,7 +76,7 @@ pub(crate) fn replay<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Li
                 Ok(Event::End) => {
                     let request = replay.requests.last_mut().expect("a head precedes the end");
                     (request.complete, request.taken) = (true, arrived - input.len());
-                    session.next_request();
+                    go_on(&mut session);
                 }
                 Err(refusal) => {
                     replay.rest = Rest::Refused(refusal);

@@ -3,12 +3,13 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use funicorn_http::{BodyLength, Request, ResponseHead, ResponseWriter, Service};
 use funicorn_net::WorkerConfig;
 
-use crate::harness::{Echo, Running, body, gate};
+use crate::harness::{Echo, Running, body, gate, respond};
 
 /// What a client that does nothing more is told.
 fn rest(mut stream: TcpStream) -> String {
@@ -289,4 +290,42 @@ fn without_a_disk_the_call_waits_for_its_client() {
     assert!(is_done.recv_timeout(Duration::from_millis(300)).is_err(), "it cannot have handed over all");
     check_numbers(stream, 3000);
     is_done.recv().unwrap();
+}
+
+/// Keeps something with the header lines of each request and tells of it.
+struct Keeper(SyncSender<Weak<()>>);
+
+impl Service for Keeper {
+    fn call(&self, request: Request, response: ResponseWriter) {
+        let kept = Arc::new(());
+        self.0.send(Arc::downgrade(&kept)).unwrap();
+        request.head.headers().keep(kept);
+        let is_repeated = request.head.headers().is_repeated();
+        drop(request);
+        respond(response, if is_repeated { b"repeated" } else { b"new" });
+    }
+}
+
+#[test]
+fn a_connection_that_rests_forgets_the_lines_of_its_last_request() {
+    let (tell, kept) = sync_channel(10);
+    let server = Running::new(Keeper(tell), |_| {});
+    let mut stream = server.connect();
+    let mut is_repeated = || {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"new") && !answer.ends_with(b"repeated") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+        answer.ends_with(b"repeated")
+    };
+    assert_eq!((is_repeated(), is_repeated()), (false, true));
+    let kept = kept.recv().unwrap();
+    // At the latest when the connection is closed, and then it repeats nothing.
+    while kept.upgrade().is_some() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!is_repeated());
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use funicorn_http::{
-    Address, Body, ConnectionInfo, Event, Limits, Request, RequestHead, RequestHeadBuilder, Service, Session,
-    Version,
+    Address, Body, ConnectionInfo, Event, Limits, Proxied, Request, RequestHead, RequestHeadBuilder, Scheme,
+    Service, Session, Version,
 };
 
 use crate::common::{App, Client, app, app_with, connection, get, spooled};
@@ -112,6 +112,97 @@ fn a_value_that_is_remembered_is_not_given_to_another_request() {
             let head = get("/").header(name, value);
             assert_eq!(app.values(&key, head, Body::empty(), connection("127.0.0.1:8000")), value, "{name}");
         }
+    }
+}
+
+/// Tells its environ, and spoils it.
+const TELL_AND_SPOIL: &str = "
+    def app(environ, start_response):
+        start_response('200 OK', [])
+        told = sorted((key, value) for key, value in environ.items() if type(value) is str)
+        told.append(('body', environ['wsgi.input'].read()))
+        environ.update(dict.fromkeys(environ, 'spoiled'), HTTP_NEW='spoiled')
+        environ.pop('HTTP_HOST', None)
+        return [repr(told).encode()]
+";
+
+/// One request in `wire`, which comes on the connection of `session`.
+fn receive(session: &mut Session, wire: &str) -> (RequestHead, Body) {
+    let mut input = wire.as_bytes();
+    let Ok(Event::Head(received)) = session.receive(&mut input) else { panic!("no head in {wire:?}") };
+    let mut body = Vec::new();
+    while let Ok(Event::Data(bytes)) = session.receive(&mut input) {
+        body.extend_from_slice(bytes);
+    }
+    session.next_request();
+    (received.head, Body::from(Bytes::from(body)))
+}
+
+impl App {
+    /// What the application answers to a request that came over this very connection.
+    fn answer(&self, (head, body): (RequestHead, Body), connection: &Arc<ConnectionInfo>) -> String {
+        let client = Client::default();
+        self.service.call(Request::new(head, body, Arc::clone(connection)), client.writer());
+        let record = client.record.lock().unwrap();
+        record.text()
+    }
+}
+
+#[test]
+fn lines_that_are_repeated_change_nothing() {
+    let app = app(TELL_AND_SPOIL);
+    let session = || Session::new(Arc::new(Limits::default()));
+    let mut proxied = connection("127.0.0.1:8000");
+    let mut said = Proxied::default();
+    (said.host, said.prefix) = (Some("shop.example".to_owned()), Some("/shop".to_owned()));
+    proxied.proxied = Some(Box::new(said));
+    proxied.scheme = Scheme::Https;
+    let unix = ConnectionInfo::new(Address::Unix(None), Address::Unix(None));
+    let lines = "Host: a.example:81\r\nCookie: a=1\r\nCookie: b=2\r\nX: y\r\n";
+    for connection in [connection("127.0.0.1:8000"), unix, proxied].map(Arc::new) {
+        let mut repeating = session();
+        for start in [
+            "GET / HTTP/1.1",
+            "GET / HTTP/1.1",
+            "GET / HTTP/1.1",
+            "GET /a%20b?c HTTP/1.1",
+            "GET http://b.example/ HTTP/1.1",
+            "PUT / HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "GET / HTTP/1.0",
+            "GET / HTTP/1.0",
+            "GET / HTTP/1.1",
+        ] {
+            let wire = format!("{start}\r\n{lines}\r\n");
+            let expected = app.answer(receive(&mut session(), &wire), &connection);
+            assert!(expected.contains("a=1; b=2"));
+            assert_eq!(app.answer(receive(&mut repeating, &wire), &connection), expected, "{start}");
+        }
+        let mut repeating = session();
+        for body in ["12345", "54321", "", "12345"] {
+            let wire = format!("POST / HTTP/1.1\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len());
+            let again = format!("POST / HTTP/1.1\r\n{lines}Content-Length: 5\r\n\r\nabcde");
+            for wire in [&wire, &again, &again, &again] {
+                let expected = app.answer(receive(&mut session(), wire), &connection);
+                assert_eq!(app.answer(receive(&mut repeating, wire), &connection), expected, "{wire:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_for_one_connection_is_not_given_to_another() {
+    let app = app(TELL_AND_SPOIL);
+    let mut session = Session::new(Arc::new(Limits::default()));
+    let [one, other] = ["127.0.0.1:8001", "127.0.0.1:8002"].map(|local| Arc::new(connection(local)));
+    let mut answer = |connection| {
+        let received = receive(&mut session, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        app.answer(received, connection)
+    };
+    for connection in [&one, &one, &one, &other, &one, &other] {
+        let port = if Arc::ptr_eq(connection, &one) { "8001" } else { "8002" };
+        let answer = answer(connection);
+        assert!(answer.contains(&format!("('SERVER_PORT', '{port}')")), "{port}: {answer}");
     }
 }
 

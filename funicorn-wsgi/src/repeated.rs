@@ -1,0 +1,62 @@
+//! What if a client says the same again? Then its environ is a copy of the last one, up to the request line.
+//!
+//! Clients that keep a connection alive mostly send the same header lines with each request. `funicorn-http` knows them
+//! again, byte by byte ([`Headers::is_repeated`](funicorn_http::Headers::is_repeated)), and what was made of them is kept
+//! with them: a dictionary that no application has seen, with all that the connection and the lines say. It goes when
+//! they go, so that a cookie lives here no longer than its connection, and is given to no other.
+//!
+//! Made at the second request, so that whoever sends one pays nothing. Measured on 3.11, with a browser's headers:
+//! 4,000 instructions for an environ in place of 8,700, and most of the 4,000 are for taking it apart.
+
+use std::sync::Arc;
+
+use funicorn_http::{ConnectionInfo, RequestHead, TargetForm};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Repeated {
+    connection: Arc<ConnectionInfo>,
+    environ: Py<PyDict>,
+    pub(crate) announces_body: bool,
+}
+
+impl Repeated {
+    /// What is kept with the lines of `head`, if it was made on the same connection.
+    pub(crate) fn of<'a>(head: &'a RequestHead, connection: &Arc<ConnectionInfo>) -> Option<&'a Self> {
+        let repeated = head.headers().kept::<Self>()?;
+        (says_all_in_lines(head) && Arc::ptr_eq(&repeated.connection, connection)).then_some(repeated)
+    }
+
+    /// Keeps what the lines of `head` and `connection` have made of an environ, and whether these lines announce a body, if
+    /// they have been sent before.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn keep(
+        head: &RequestHead,
+        connection: &Arc<ConnectionInfo>,
+        (environ, announces_body): (&Bound<'_, PyDict>, bool),
+    ) -> PyResult<()> {
+        let headers = head.headers();
+        if headers.is_repeated() && says_all_in_lines(head) && headers.kept::<Self>().is_none() {
+            let (connection, environ) = (Arc::clone(connection), environ.copy()?.unbind());
+            headers.keep(Self { connection, environ, announces_body });
+        }
+        Ok(())
+    }
+
+    /// An environ that lacks nothing but what the request line and the body say.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn environ<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.environ.bind(py).copy()
+    }
+}
+
+/// Whether the header lines say who is asked, and not an authority in the request line.
+fn says_all_in_lines(head: &RequestHead) -> bool {
+    head.form() != TargetForm::Absolute
+}

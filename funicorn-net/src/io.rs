@@ -28,7 +28,7 @@ const ACCEPTS: usize = 64;
 const READ: usize = 64 * 1024;
 /// Calls after which the poller is asked even though known connections still have work.
 const CALLS_BETWEEN_POLLS: usize = 64;
-/// Calls whose responses are written together.
+/// Requests that are read together, called one after the other, and answered together.
 const BATCH: usize = 32;
 /// Calls from the queue after which the holder of the role looks at the sockets.
 const QUEUED_BETWEEN_GLANCES: usize = 16;
@@ -65,6 +65,8 @@ pub(crate) enum Step {
 pub(crate) struct Io {
     peers: Peers,
     ready: VecDeque<Seat>,
+    /// Complete requests that are to be called next.
+    received: VecDeque<Box<Call>>,
     completions: Vec<Completion>,
     batch: Batch,
     buf: Box<[u8]>,
@@ -89,6 +91,7 @@ impl Io {
         let mut io = Self {
             peers: Peers::default(),
             ready: VecDeque::new(),
+            received: VecDeque::new(),
             completions: Vec::new(),
             batch: Batch::default(),
             buf: vec![0; READ].into_boxed_slice(),
@@ -113,22 +116,19 @@ impl Io {
             self.acceptor.come_back(&shared.poller);
         }
         // In the middle of a batch they wait for its end, but only with the holder that has begun it.
-        if holder != Holder::Application || self.ready.is_empty() || !shared.is_batching() {
+        if holder != Holder::Application || self.received.is_empty() || !shared.is_batching() {
             self.take_completions(shared);
         }
         loop {
-            // Those that ask for another turn stand behind these, and behind the next poll.
-            for _ in 0..self.ready.len() {
-                if self.calls >= CALLS_BETWEEN_POLLS {
-                    break;
-                }
-                let Some(seat) = self.ready.pop_front() else { break };
-                if let Some(call) = self.serve(seat, shared) {
-                    self.calls += 1;
-                    let goes_on = !self.ready.is_empty() && !self.calls.is_multiple_of(BATCH);
-                    shared.set_batching(goes_on && holder == Holder::Application);
-                    return Step::Call(call);
-                }
+            if let Some(call) = self.received.pop_front() {
+                shared.set_batching(!self.received.is_empty() && holder == Holder::Application);
+                return Step::Call(call);
+            }
+            if self.calls < CALLS_BETWEEN_POLLS {
+                self.receive(shared);
+            }
+            if !self.received.is_empty() {
+                continue;
             }
             // The turn is over: what it has left is written before the next.
             shared.set_batching(false);
@@ -145,21 +145,30 @@ impl Io {
         }
     }
 
+    /// Gives ready connections their turns until a batch of requests is complete. Those that ask for another turn stand
+    /// behind the next poll.
+    fn receive(&mut self, shared: &Arc<Shared>) {
+        for _ in 0..self.ready.len() {
+            let Some(seat) = self.ready.pop_front() else { break };
+            let call = self.serve(seat, shared);
+            self.received.extend(call);
+            if self.received.len() == BATCH {
+                break;
+            }
+        }
+        self.calls += self.received.len();
+    }
+
     /// For a holder that has queued calls to run: between some of them looks at the sockets, without waiting. Requests
     /// that are complete are queued.
     pub(crate) fn glance_if_due(&mut self, shared: &Arc<Shared>) {
         self.calls += 1;
-        if self.calls < QUEUED_BETWEEN_GLANCES {
-            return;
+        if self.calls >= QUEUED_BETWEEN_GLANCES {
+            self.ask(shared, Some(Duration::ZERO));
+            self.sort_out(shared);
+            self.receive(shared);
         }
-        self.ask(shared, Some(Duration::ZERO));
-        self.sort_out(shared);
-        for _ in 0..self.ready.len() {
-            let Some(seat) = self.ready.pop_front() else { break };
-            if let Some(call) = self.serve(seat, shared) {
-                shared.rights.enqueue(call);
-            }
-        }
+        self.received.drain(..).for_each(|call| shared.rights.enqueue(call));
     }
 
     /// Asks the poller and sorts out what it tells; waits if there is nothing else to do. False when the holder must not.

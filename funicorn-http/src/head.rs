@@ -163,7 +163,10 @@ mod tests {
     #[test]
     fn a_head_and_what_follows_it() {
         let mut input = &b"GET /a?b HTTP/1.1\r\nHost: x\r\nA:\t 1 \r\nB:\r\n\r\nnext"[..];
-        let head = HeadReader::default().read(&mut input, &Limits::default(), &mut LastSection::default()).unwrap().unwrap();
+        let head = HeadReader::default()
+            .read(&mut input, &Limits::default(), &mut LastSection::default())
+            .unwrap()
+            .unwrap();
         assert_eq!((head.method(), head.path(), head.query()), (&b"GET"[..], &b"/a"[..], &b"b"[..]));
         let fields: Vec<_> = head.headers().iter().collect();
         assert_eq!(fields, [(&b"Host"[..], &b"x"[..]), (b"A", b"1"), (b"B", b"")]);
@@ -204,12 +207,11 @@ mod tests {
     fn limits_hold_in_every_place() {
         let limits =
             Limits { request_line: 20, header_field: 10, header_count: 2, head: 45, ..Limits::default() };
-        let read =
-            |text: &str| {
-                HeadReader::default()
-                    .read(&mut text.as_bytes(), &limits, &mut LastSection::default())
-                    .map(|head| head.is_some())
-            };
+        let read = |text: &str| {
+            HeadReader::default()
+                .read(&mut text.as_bytes(), &limits, &mut LastSection::default())
+                .map(|head| head.is_some())
+        };
         assert_eq!(read("GET /1234567 HTTP/1.1"), Err(Refusal::RequestLineTooLong));
         assert_eq!(read("GET /123456 HTTP/1.1\r\nHost: a\r\nA: 3456789\r\n\r\n"), Ok(true));
         assert_eq!(read("GET / HTTP/1.1\r\nA: 34567890"), Err(Refusal::HeadTooLarge));

@@ -49,7 +49,9 @@ mod tests {
     fn repeated(session: &mut Session, requests: &[&str]) -> Vec<bool> {
         let receive = |text: &&str| {
             let mut input = text.as_bytes();
-            let Ok(Event::Head(received)) = session.receive(&mut input) else { panic!("no head in {text:?}") };
+            let Ok(Event::Head(received)) = session.receive(&mut input) else {
+                panic!("no head in {text:?}")
+            };
             assert!(matches!(session.receive(&mut input), Ok(Event::End)));
             session.next_request();
             received.head.headers().is_repeated()

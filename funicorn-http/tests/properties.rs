@@ -106,7 +106,8 @@ fn request() -> impl Strategy<Value = Sent> {
 
 /// Heads of one connection which are equal, or nearly so: other request lines, a byte or a line more or less.
 fn similar_requests() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let line = select(vec!["GET / HTTP/1.1", "GET / HTTP/1.0", "PUT /a?b HTTP/1.1", "GET http://b/ HTTP/1.1"]);
+    let line =
+        select(vec!["GET / HTTP/1.1", "GET / HTTP/1.0", "PUT /a?b HTTP/1.1", "GET http://b/ HTTP/1.1"]);
     let long_target = (0..27usize).prop_map(|len| format!("GET /{} HTTP/1.1", "a".repeat(len)));
     let line = prop_oneof![4 => line.prop_map(str::to_owned), 2 => long_target];
     let host = prop_oneof![1 => Just(vec![]), 4 => Just(vec!["Host: a"])];

@@ -69,6 +69,8 @@ pub(crate) struct Io {
     received: VecDeque<Box<Call>>,
     completions: Vec<Completion>,
     batch: Batch,
+    /// Events that another thread has taken from the poller.
+    heard: Vec<Event>,
     buf: Box<[u8]>,
     acceptor: Acceptor,
     control: Control,
@@ -94,6 +96,7 @@ impl Io {
             received: VecDeque::new(),
             completions: Vec::new(),
             batch: Batch::default(),
+            heard: Vec::new(),
             buf: vec![0; READ].into_boxed_slice(),
             acceptor: Acceptor::new(listeners),
             control,
@@ -114,6 +117,10 @@ impl Io {
             self.acceptor.stand_aside(&shared.poller);
         } else {
             self.acceptor.come_back(&shared.poller);
+        }
+        if !self.heard.is_empty() {
+            self.take_completions(shared);
+            std::mem::take(&mut self.heard).iter().for_each(|event| self.on_event(event, shared));
         }
         // In the middle of a batch they wait for its end, but only with the holder that has begun it.
         if holder != Holder::Application || self.received.is_empty() || !shared.is_batching() {
@@ -168,16 +175,47 @@ impl Io {
             self.sort_out(shared);
             self.receive(shared);
         }
-        self.received.drain(..).for_each(|call| shared.rights.enqueue(call));
+        self.received.drain(..).for_each(|call| shared.rights.enqueue(call, || shared.poller.wake()));
     }
 
-    /// Asks the poller and sorts out what it tells; waits if there is nothing else to do. False when the holder must not.
+    /// Takes over events that another thread has taken from the poller.
+    pub(crate) fn hear(&mut self, events: &mut Vec<Event>) {
+        self.heard.append(events);
+    }
+
+    /// Whether there is something to do without waiting. A response whose end was reported without a word is: it may be that
+    /// only we know that its client has sent more.
+    pub(crate) fn has_work(&self, shared: &Shared) -> bool {
+        !self.ready.is_empty() || !self.received.is_empty() || shared.has_completions()
+    }
+
+    /// What a wait outside of the role needs: a place for its events, and how long it may last.
+    pub(crate) fn begin_wait(&mut self) -> (Batch, Option<Duration>) {
+        (std::mem::take(&mut self.batch), self.timeout())
+    }
+
+    /// Sorts out the events of such a wait.
+    pub(crate) fn end_wait(&mut self, batch: Batch, shared: &Arc<Shared>) {
+        self.batch = batch;
+        self.sort_out(shared);
+    }
+
+    /// Looks at the sockets without waiting. Returns whether there is something to do.
+    pub(crate) fn look(&mut self, shared: &Arc<Shared>) -> bool {
+        self.ask(shared, Some(Duration::ZERO));
+        self.sort_out(shared);
+        // An order to stop may leave nothing to do but to stop.
+        !self.batch.is_empty() || self.has_work(shared)
+    }
+
+    /// Asks the poller and sorts out what it tells. If there is nothing else to do the understudy waits; for others it is false,
+    /// since they are to let go of the role first.
     fn poll(&mut self, shared: &Arc<Shared>, holder: Holder) -> bool {
         if !self.ready.is_empty() {
             self.ask(shared, Some(Duration::ZERO));
-        } else if holder == Holder::Application {
+        } else if holder != Holder::Understudy {
             // Looking before letting go pays under load, when there is usually more.
-            let is_loaded = self.batch.len() > 1;
+            let is_loaded = holder == Holder::Application && self.batch.len() > 1;
             if is_loaded {
                 self.ask(shared, Some(Duration::ZERO));
             }
@@ -186,10 +224,8 @@ impl Io {
             }
         } else {
             shared.about_to_wait();
-            let wanted = holder == Holder::Understudy && shared.rights.wants_role();
-            let timeout =
-                if wanted || shared.has_completions() { Some(Duration::ZERO) } else { self.timeout() };
-            self.ask(shared, timeout);
+            let has_work = shared.rights.wants_role() || shared.has_completions();
+            self.ask(shared, if has_work { Some(Duration::ZERO) } else { self.timeout() });
             shared.done_waiting();
         }
         self.sort_out(shared);
@@ -211,14 +247,7 @@ impl Io {
         // A response that has ended may not have woken us; without it a clock or the table would tell of a request in flight.
         self.take_completions(shared);
         let batch = std::mem::take(&mut self.batch);
-        for event in batch.iter() {
-            match event.token {
-                Token::Connection(seat) => self.note(seat, event),
-                Token::Listener(index) => self.accept(index as usize, ACCEPTS, shared),
-                Token::Control => self.obey(shared),
-                Token::Wake => {}
-            }
-        }
+        batch.iter().for_each(|event| self.on_event(event, shared));
         self.batch = batch;
         if self.now >= self.next_look && self.acceptor.is_aside() {
             self.next_look = self.now + BETWEEN_LOOKS;
@@ -237,6 +266,15 @@ impl Io {
         let look = self.acceptor.is_aside().then_some(self.next_look);
         let next = [sweep, look, self.stop_at].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn on_event(&mut self, event: &Event, shared: &Arc<Shared>) {
+        match event.token {
+            Token::Connection(seat) => self.note(seat, event),
+            Token::Listener(index) => self.accept(index as usize, ACCEPTS, shared),
+            Token::Control => self.obey(shared),
+            Token::Wake => {}
+        }
     }
 
     fn note(&mut self, seat: Seat, event: &Event) {

@@ -8,6 +8,9 @@
 //! slow, and the role passes to an idle thread *before* each, until enough of them were quick. When a queued call was quick, the
 //! understudy gives the role back.
 //!
+//! An application thread that waits for events, the *watcher*, puts the role down meanwhile: a thread that comes out of a call takes
+//! it up for one look at the sockets, and with what it finds goes on without another thread having to wake up.
+//!
 //! The ready list belongs to the [`Io`] and travels with it, so no connection is stranded on the stack of a call that sticks.
 //! The understudy sleeps without a timer only while holding the lock under which a call is lent, so no wake-up is lost.
 
@@ -17,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::Call;
 use crate::io::Io;
+use crate::poller::{Batch, Event};
 use crate::sync::{Condvar, Mutex, MutexGuard, wait_for_tick};
 
 /// How often the understudy looks while calls are being made. A call that is seen twice is long.
@@ -65,6 +69,10 @@ struct State {
     told: usize,
     /// Application threads that have not ended.
     alive: usize,
+    /// An application thread waits for events, and is back at the latest when there are any.
+    is_watched: bool,
+    /// Events that the watcher came back with while the role was elsewhere. Its holder hears of them when it puts it down.
+    heard: Vec<Event>,
     understudy_sleeps: bool,
     /// An application thread will soon be able to hold the role again, and calls are quick.
     wanted: bool,
@@ -87,12 +95,30 @@ enum Place {
     Lent(Box<Io>),
     /// For whoever comes first.
     Offered(Box<Io>),
+    /// For the watcher when it comes back, or for a thread that comes out of a call before.
+    Watched(Box<Io>),
+}
+
+/// What a thread does that has put the role down since there was nothing to do.
+pub(crate) enum Next {
+    /// Wait for events, as the watcher.
+    Watch,
+    /// Wait for a duty: another thread is the watcher.
+    Rest,
+    /// Nothing of it: there is something to do.
+    GoOn(Box<Io>),
 }
 
 impl Place {
+    /// The role for a thread that has nothing else to do; never from under the eyes of the watcher.
     fn take(&mut self, next: Self) -> Option<Box<Io>> {
+        if matches!(self, Self::Watched(_)) { None } else { self.take_any(next) }
+    }
+
+    /// The role, if nobody has it in hand.
+    fn take_any(&mut self, next: Self) -> Option<Box<Io>> {
         match std::mem::replace(self, next) {
-            Self::Lent(io) | Self::Offered(io) => Some(io),
+            Self::Lent(io) | Self::Offered(io) | Self::Watched(io) => Some(io),
             held => {
                 *self = held;
                 None
@@ -133,16 +159,27 @@ impl Rights {
         }
     }
 
-    /// Before an inline call: the role can be taken if the call lasts. While recent calls were slow it goes to an idle
-    /// thread at once. Returns whether the call's time is wanted in [`reclaim`](Self::reclaim).
-    pub(crate) fn lend(&self, io: Box<Io>) -> bool {
+    /// Before an inline call: the role can be taken if the call lasts. The watcher finds it when it comes back, if there is one;
+    /// while recent calls were slow it goes to an idle thread at once. `has_work` says whether there is something to do, and
+    /// `wake_watcher` is called when the watcher has to come back for it. Returns whether the call's time is wanted in
+    /// [`reclaim`](Self::reclaim).
+    pub(crate) fn lend(&self, mut io: Box<Io>, has_work: bool, wake_watcher: impl Fn()) -> bool {
         let mut state = self.lock();
+        let has_work = has_work || !state.heard.is_empty() || !state.calls.is_empty();
+        io.hear(&mut state.heard);
         state.begun += 1;
         let slow = state.slow > 0;
-        if slow && state.idle > 0 {
+        if state.idle > 0 && if state.is_watched { has_work } else { slow } {
             state.place = Place::Offered(io);
             self.tell_idle(state);
-            return true;
+            return slow;
+        }
+        if state.is_watched {
+            state.place = Place::Watched(io);
+            if has_work {
+                wake_watcher();
+            }
+            return slow;
         }
         state.place = Place::Lent(io);
         if state.understudy_sleeps {
@@ -158,13 +195,41 @@ impl Rights {
         matches!(self.lock().place, Place::Lent(_))
     }
 
-    /// After an inline call, which took `time` if that was wanted: the role again, unless somebody has it.
+    /// After an inline call, which took `time` if that was wanted: the role again, unless somebody has it in hand.
     pub(crate) fn reclaim(&self, time: Option<Duration>) -> Option<Duty> {
         let mut state = self.lock();
         if time.is_some_and(|time| time < QUICK) {
             state.slow = state.slow.saturating_sub(1);
         }
-        self.role_in(&mut state)
+        let io = state.place.take_any(Place::Application)?;
+        Some(Duty::Io(io, state.calls.pop_front()))
+    }
+
+    /// Puts the role down, since its holder has found nothing to do.
+    pub(crate) fn put_down(&self, mut io: Box<Io>) -> Next {
+        let mut state = self.lock();
+        if !state.heard.is_empty() {
+            io.hear(&mut state.heard);
+            return Next::GoOn(io);
+        }
+        state.place = Place::Watched(io);
+        if std::mem::replace(&mut state.is_watched, true) { Next::Rest } else { Next::Watch }
+    }
+
+    /// Whether there is a watcher.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.lock().is_watched
+    }
+
+    /// The watcher is back, with `events`: the role, unless somebody has it in hand, who hears of them then.
+    pub(crate) fn end_watch(&self, events: &Batch) -> Option<Box<Io>> {
+        let mut state = self.lock();
+        state.is_watched = false;
+        let io = state.place.take_any(Place::Application);
+        if io.is_none() {
+            state.heard.extend(events.iter().copied());
+        }
+        io
     }
 
     /// What the calling application thread does next, if that is known without waiting.
@@ -236,10 +301,13 @@ impl Rights {
         }
     }
 
-    /// Queues a complete request for the next application thread that is free.
-    pub(crate) fn enqueue(&self, call: Box<Call>) {
+    /// Queues a complete request for the next application thread that is free. `wake_watcher` is called when that is the watcher.
+    pub(crate) fn enqueue(&self, call: Box<Call>, wake_watcher: impl Fn()) {
         let mut state = self.lock();
         state.calls.push_back(call);
+        if state.is_watched && state.idle == 0 {
+            wake_watcher();
+        }
         self.tell_idle(state);
     }
 
@@ -279,10 +347,13 @@ impl Rights {
             match state.place {
                 Place::Lent(_) if stuck && state.idle > 0 => self.promote_idle(&mut state),
                 // No thread is idle; or the role was offered a tick ago, and nobody came.
-                Place::Lent(_) | Place::Offered(_) if stuck => return self.take_as_understudy(&mut state),
+                Place::Lent(_) | Place::Offered(_) if stuck && !state.is_watched => {
+                    return self.take_as_understudy(&mut state);
+                }
                 _ => {}
             }
-            let resting = matches!(state.place, Place::Application) && seen == state.begun;
+            let in_good_hands = matches!(state.place, Place::Application | Place::Watched(_));
+            let resting = in_good_hands && seen == state.begun;
             quiet = if resting { quiet + 1 } else { 0 };
             seen = state.begun;
             if quiet > QUIET_TICKS {

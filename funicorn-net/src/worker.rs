@@ -5,7 +5,7 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use funicorn_http::Service;
 
@@ -18,7 +18,7 @@ use crate::io::{Holder, Io, LAST_GRACE, Step};
 use crate::listener::Listener;
 use crate::observer::Observer;
 use crate::poller::Poller;
-use crate::rights::{Duty, QUICK};
+use crate::rights::{Duty, Next, QUICK};
 use crate::shared::Shared;
 use crate::sync::thread;
 
@@ -167,21 +167,56 @@ fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
             io.glance_if_due(shared);
             (io, call)
         }
-        Duty::Io(mut io, None) => match io.next(shared, holder) {
-            Step::Call(call) => (io, call),
-            Step::Idle => return Begun::Idle(io),
-            Step::Yield => {
-                shared.rights.yield_role(io);
-                return Begun::Nothing;
-            }
-            Step::Stopped => {
-                shared.rights.stop();
-                return Begun::Nothing;
+        Duty::Io(mut io, None) => loop {
+            match io.next(shared, holder) {
+                Step::Call(call) => break (io, call),
+                Step::Idle if holder == Holder::Application => return Begun::Idle(io),
+                Step::Idle => match watch(io, shared) {
+                    Some(back) => io = back,
+                    None => return Begun::Nothing,
+                },
+                // Only the understudy is told so.
+                Step::Yield => {
+                    shared.rights.yield_role(io);
+                    return Begun::Nothing;
+                }
+                Step::Stopped => {
+                    shared.rights.stop();
+                    // The watcher is to end too.
+                    shared.poller.wake();
+                    return Begun::Nothing;
+                }
             }
         },
     };
-    let timed = shared.rights.lend(io);
+    let has_work = io.has_work(shared);
+    let timed = shared.rights.lend(io, has_work, || shared.poller.wake());
     Begun::Inline { call, timed }
+}
+
+/// Lets go of the role, in which nothing is to be done, and waits for events if nobody else does. Gives the role back when there is
+/// something to do and nobody else has taken it up.
+fn watch(mut io: Box<Io>, shared: &Arc<Shared>) -> Option<Box<Io>> {
+    // One look before the sockets are left to the watcher, whom it costs more to come.
+    if shared.rights.is_watched() && io.look(shared) || io.has_work(shared) {
+        return Some(io);
+    }
+    let (mut batch, timeout) = io.begin_wait();
+    match shared.rights.put_down(io) {
+        Next::GoOn(io) => return Some(io),
+        Next::Rest => return None,
+        Next::Watch => {}
+    }
+    shared.about_to_wait();
+    let timeout = if shared.has_completions() { Some(Duration::ZERO) } else { timeout };
+    if let Err(error) = shared.poller.wait(&mut batch, timeout) {
+        // Only a bug of ours makes epoll fail; a loop that goes round is still better than a dead worker.
+        log::error!("waiting for events failed: {error}");
+    }
+    shared.done_waiting();
+    let mut io = shared.rights.end_watch(&batch)?;
+    io.end_wait(batch, shared);
+    Some(io)
 }
 
 /// Runs a call from the loop, then takes the role up again if nobody has it.
@@ -221,7 +256,8 @@ fn understudy(shared: &Arc<Shared>) {
         shared.flush_gathered();
         loop {
             match io.next(shared, Holder::Understudy) {
-                Step::Call(call) => shared.rights.enqueue(call),
+                // There is no watcher while the understudy has the role.
+                Step::Call(call) => shared.rights.enqueue(call, || ()),
                 // Only a holder that must not wait is told so.
                 Step::Idle => {}
                 Step::Yield => {

@@ -41,21 +41,14 @@ pub(crate) fn replay<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Li
 
 /// The same with a session that remembers nothing from one request to the next.
 #[allow(dead_code, reason = "most who replay streams have no use for it")]
-pub(crate) fn replay_forgetting<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    limits: &Limits,
-) -> Replay {
+pub(crate) fn replay_forgetting<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Replay {
     feed(pieces, limits, |session| {
         session.next_request();
         session.forget();
     })
 }
 
-fn feed<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    limits: &Limits,
-    go_on: fn(&mut Session),
-) -> Replay {
+fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, go_on: fn(&mut Session)) -> Replay {
     let mut session = Session::new(Arc::new(limits.clone()));
     let mut replay = Replay::default();
     let (mut kept, mut arrived) = (Vec::new(), 0);

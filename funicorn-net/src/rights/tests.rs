@@ -1,5 +1,6 @@
 //! How the rights pass between threads: each test plays the application threads, the understudy is the real `watch`.
 
+use std::cell::Cell;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -10,7 +11,7 @@ use funicorn_http::{
 };
 
 use super::*;
-use crate::poller::Poller;
+use crate::poller::{Poller, Token};
 use crate::shared::Shared;
 use crate::{Control, WorkerConfig};
 
@@ -70,7 +71,7 @@ fn holds_io(duty: &Duty) -> bool {
 #[test]
 fn after_a_quick_call_the_role_is_taken_up_again() {
     let rights = Rights::default();
-    rights.lend(io());
+    rights.lend(io(), false, || ());
     assert!(rights.reclaim(None).is_some());
     assert!(rights.reclaim(None).is_none(), "there is one role");
 }
@@ -80,7 +81,7 @@ fn the_understudy_takes_the_role_out_of_a_call_that_lasts() {
     let rights = Rights::default();
     thread::scope(|scope| {
         let understudy = scope.spawn(|| rights.watch(|| ()));
-        rights.lend(io());
+        rights.lend(io(), false, || ());
         assert!(understudy.join().unwrap().is_some());
     });
     assert!(rights.reclaim(None).is_none(), "the understudy has it");
@@ -94,7 +95,7 @@ fn the_understudy_wakes_up_when_a_call_begins() {
         while !rights.lock().understudy_sleeps {
             thread::yield_now();
         }
-        rights.lend(io());
+        rights.lend(io(), false, || ());
         assert!(understudy.join().unwrap().is_some());
     });
 }
@@ -104,7 +105,7 @@ fn a_call_that_is_about_to_wait_gives_the_role_away() {
     let rights = Rights::default();
     thread::scope(|scope| {
         let understudy = scope.spawn(|| rights.watch(|| ()));
-        rights.lend(io());
+        rights.lend(io(), false, || ());
         rights.promote_now();
         assert!(understudy.join().unwrap().is_some());
     });
@@ -124,7 +125,7 @@ fn an_idle_application_thread_goes_before_the_understudy() {
                 rights.yield_role(io);
             }
         });
-        rights.lend(io());
+        rights.lend(io(), false, || ());
         assert!(holds_io(&idle.join().unwrap()));
         rights.stop();
         understudy.join().unwrap();
@@ -148,9 +149,9 @@ fn an_idle_thread_has_the_understudy_woken() {
 #[test]
 fn queued_calls_go_first_and_in_order() {
     let rights = Rights::default();
-    rights.lend(io());
-    rights.enqueue(call("/1"));
-    rights.enqueue(call("/2"));
+    rights.lend(io(), false, || ());
+    rights.enqueue(call("/1"), || ());
+    rights.enqueue(call("/2"), || ());
     // The thread that comes back gets the role, and a call to run first; another one gets the other call.
     let duty = rights.reclaim(None).unwrap();
     assert!(holds_io(&duty));
@@ -190,7 +191,7 @@ fn a_stop_ends_every_thread_and_drops_what_has_not_begun() {
     assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
     assert!(rights.wait_for_threads(Duration::ZERO));
     assert!(rights.watch(|| ()).is_none());
-    rights.enqueue(call("/late"));
+    rights.enqueue(call("/late"), || ());
 }
 
 #[test]
@@ -215,7 +216,7 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
                         };
                         loop {
                             rights.lock().slow = 0;
-                            rights.lend(io);
+                            rights.lend(io, false, || ());
                             calls += 1;
                             if calls % 50 == thread {
                                 // A call that lasts until somebody else has the role.
@@ -253,20 +254,20 @@ fn after_a_slow_call_the_role_passes_before_the_call_until_calls_are_quick() {
             while !rights.wants_role() {
                 thread::yield_now();
             }
-            assert!(rights.lend(io()), "the time of the call is wanted");
+            assert!(rights.lend(io(), false, || ()), "the time of the call is wanted");
             assert!(holds_io(&idle.join().unwrap()), "without any tick");
             assert!(rights.reclaim(Some(QUICK)).is_none(), "somebody has it");
             assert!(rights.reclaim(Some(Duration::ZERO)).is_none());
         }
     });
-    assert!(!rights.lend(io()), "calls are taken to be quick again");
+    assert!(!rights.lend(io(), false, || ()), "calls are taken to be quick again");
 }
 
 #[test]
 fn a_quick_queued_call_brings_the_role_back_from_the_understudy() {
     let rights = Rights::default();
     rights.lock().place = Place::Understudy;
-    rights.enqueue(call("/1"));
+    rights.enqueue(call("/1"), || ());
     assert_eq!(target(&rights.duty().unwrap()), Some(&b"/1"[..]));
     assert!(!rights.wants_role());
     let (woken, is_woken) = channel();
@@ -276,4 +277,47 @@ fn a_quick_queued_call_brings_the_role_back_from_the_understudy() {
     rights.yield_role(io());
     assert!(!rights.wants_role());
     assert!(holds_io(&rights.duty().unwrap()));
+}
+
+#[test]
+fn one_thread_waits_for_events_and_others_leave_them_to_it() {
+    let rights = Rights::default();
+    assert!(matches!(rights.put_down(io()), Next::Watch));
+    assert!(rights.duty().is_none(), "a thread without a call leaves the role where it is");
+    let Some(Duty::Io(io, None)) = rights.reclaim(None) else {
+        panic!("the role, for whoever comes out of a call")
+    };
+    assert!(rights.is_watched());
+    assert!(matches!(rights.put_down(io), Next::Rest));
+    let io = rights.end_watch(&Batch::default()).expect("the role, for who has waited");
+    assert!(!rights.is_watched());
+    assert!(matches!(rights.put_down(io), Next::Watch));
+}
+
+#[test]
+fn events_that_come_while_the_role_is_elsewhere_are_heard_of() {
+    let event = Event { token: Token::Wake, readable: true, writable: false, ended: false, hung_up: false };
+    let mut events = Batch::default();
+    events.fill([event].into_iter());
+    let rights = Rights::default();
+    assert!(matches!(rights.put_down(io()), Next::Watch));
+    let Some(Duty::Io(io, None)) = rights.reclaim(None) else { panic!("the role") };
+    assert!(rights.end_watch(&events).is_none(), "another thread has it");
+    let Next::GoOn(io) = rights.put_down(io) else { panic!("there is an event") };
+    assert!(matches!(rights.put_down(io), Next::Watch), "it is heard of once");
+}
+
+#[test]
+fn the_watcher_is_called_back_for_work_that_no_other_thread_can_do() {
+    let woken = Cell::new(0);
+    let wake = || woken.set(woken.get() + 1);
+    let rights = Rights::default();
+    assert!(matches!(rights.put_down(io()), Next::Watch));
+    let Some(Duty::Io(io, None)) = rights.reclaim(None) else { panic!("the role") };
+    rights.lend(io, false, wake);
+    assert_eq!(woken.get(), 0, "events will bring it back");
+    let Some(Duty::Io(io, None)) = rights.reclaim(None) else { panic!("the role") };
+    rights.lend(io, true, wake);
+    rights.enqueue(call("/1"), wake);
+    assert_eq!(woken.get(), 2);
 }

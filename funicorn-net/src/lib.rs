@@ -67,6 +67,8 @@ mod sink;
 mod spool;
 mod supervisor;
 mod sync;
+#[cfg_attr(funicorn_model, path = "model/thread_state.rs")]
+mod thread_state;
 #[cfg_attr(funicorn_model, path = "model/transport.rs")]
 mod transport;
 mod worker;

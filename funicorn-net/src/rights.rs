@@ -3,9 +3,9 @@
 //! The *I/O role* is the [`Io`] itself: whoever has it polls, reads, flushes and watches deadlines. While calls are quick an
 //! application thread has the role and calls the application inline: no hand-over, no wake-up. For the
 //! length of the call it *lends* the role, that is, puts it where others find it. The *understudy*, a thread that never
-//! calls, looks every few milliseconds whether the role has been lent for long; then it passes the role to an idle
-//! application thread, or takes it itself, and queues the requests that are complete. From then on calls are taken to be
-//! slow, and the role passes to an idle thread *before* each, until enough of them were quick. When a queued call was quick, the
+//! calls, looks every few milliseconds whether the role has been lent for long, or to a call that waits for something; then it
+//! passes the role to an idle application thread, or takes it itself, and queues the requests that are complete. From then on
+//! calls are taken to be slow, and the role passes to an idle thread *before* each, until enough of them were quick. When a queued call was quick, the
 //! understudy gives the role back.
 //!
 //! An application thread that waits for events, the *watcher*, puts the role down meanwhile: a thread that comes out of a call takes
@@ -22,6 +22,7 @@ use crate::call::Call;
 use crate::io::Io;
 use crate::poller::{Batch, Event};
 use crate::sync::{Condvar, Mutex, MutexGuard, wait_for_tick};
+use crate::thread_state::Thread;
 
 /// How often the understudy looks while calls are being made. A call that is seen twice is long.
 const TICK: Duration = Duration::from_millis(2);
@@ -29,11 +30,22 @@ const TICK: Duration = Duration::from_millis(2);
 /// Ticks without a call after which the understudy sleeps.
 const QUIET_TICKS: u32 = 5;
 
-/// After a promotion calls are taken to be slow until so many were quick.
-const QUICK_CALLS: u32 = 16;
+/// What quick calls have to be worth together until, after a promotion, calls are taken to be quick again.
+const SLOWNESS: u32 = 256;
 
 /// A call that takes less is quick: waking another thread for its time would not have paid.
 pub(crate) const QUICK: Duration = Duration::from_millis(1);
+
+/// What a call of this length is worth: sixteen of the quickest show that calls are quick, but so many that may have waited for
+/// something do not.
+fn worth(time: Duration) -> u32 {
+    match time.as_micros() {
+        ..60 => SLOWNESS / 16,
+        60..250 => SLOWNESS / 64,
+        _ if time < QUICK => 1,
+        _ => 0,
+    }
+}
 
 /// What an application thread does next.
 pub(crate) enum Duty {
@@ -62,6 +74,8 @@ struct State {
     place: Place,
     /// Counts the calls begun; a call that lasts leaves it unchanged.
     begun: u64,
+    /// Who has begun the last one inline.
+    caller: Option<Thread>,
     calls: VecDeque<Box<Call>>,
     /// Application threads that wait for something to do.
     idle: usize,
@@ -76,7 +90,7 @@ struct State {
     understudy_sleeps: bool,
     /// An application thread will soon be able to hold the role again, and calls are quick.
     wanted: bool,
-    /// How many quick calls it takes until calls are taken to be quick again.
+    /// What calls have to be worth until they are taken to be quick again.
     slow: u32,
     /// The role is wanted out of a call now, without waiting for a tick.
     urgent: bool,
@@ -168,6 +182,7 @@ impl Rights {
         let has_work = has_work || !state.heard.is_empty() || !state.calls.is_empty();
         io.hear(&mut state.heard);
         state.begun += 1;
+        state.caller = Some(Thread::current());
         let slow = state.slow > 0;
         if state.idle > 0 && if state.is_watched { has_work } else { slow } {
             state.place = Place::Offered(io);
@@ -198,9 +213,7 @@ impl Rights {
     /// After an inline call, which took `time` if that was wanted: the role again, unless somebody has it in hand.
     pub(crate) fn reclaim(&self, time: Option<Duration>) -> Option<Duty> {
         let mut state = self.lock();
-        if time.is_some_and(|time| time < QUICK) {
-            state.slow = state.slow.saturating_sub(1);
-        }
+        state.slow = state.slow.saturating_sub(time.map_or(0, worth));
         let io = state.place.take_any(Place::Application)?;
         Some(Duty::Io(io, state.calls.pop_front()))
     }
@@ -340,12 +353,14 @@ impl Rights {
         // No call has been seen yet, not even the zeroth.
         let (mut seen, mut quiet) = (u64::MAX, 0);
         loop {
+            let caller_waits;
+            (state, caller_waits) = self.look_at_caller(state);
             if state.stopped {
                 return None;
             }
             let stuck = seen == state.begun || state.urgent;
             match state.place {
-                Place::Lent(_) if stuck && state.idle > 0 => self.promote_idle(&mut state),
+                Place::Lent(_) if (stuck || caller_waits) && state.idle > 0 => self.promote_idle(&mut state),
                 // No thread is idle; or the role was offered a tick ago, and nobody came.
                 Place::Lent(_) | Place::Offered(_) if stuck && !state.is_watched => {
                     return self.take_as_understudy(&mut state);
@@ -371,9 +386,21 @@ impl Rights {
         }
     }
 
+    /// Whether an idle thread could go on while the call that is running waits for something. The lock is let go of meanwhile.
+    fn look_at_caller<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        let is_of_use = state.idle > 0 && matches!(state.place, Place::Lent(_));
+        let Some(caller) = state.caller.filter(|_| is_of_use) else { return (state, false) };
+        let call = state.begun;
+        drop(state);
+        let is_waiting = caller.is_waiting();
+        let state = self.lock();
+        let is_the_same = state.begun == call;
+        (state, is_waiting && is_the_same)
+    }
+
     fn promote_idle(&self, state: &mut State) {
         state.urgent = false;
-        state.slow = QUICK_CALLS;
+        state.slow = SLOWNESS;
         if let Some(io) = state.place.take(Place::Application) {
             state.place = Place::Offered(io);
             if state.tell_one() {
@@ -384,7 +411,7 @@ impl Rights {
 
     fn take_as_understudy(&self, state: &mut State) -> Option<Box<Io>> {
         state.urgent = false;
-        state.slow = QUICK_CALLS;
+        state.slow = SLOWNESS;
         state.place.take(Place::Understudy)
     }
 

@@ -230,3 +230,36 @@ def test_many_clients_at_once_get_their_own_answers(serve, threads):
             connection.send(request("POST", f"/{turn}/{number}", (), b"x" * number))
         for number, connection in enumerate(connections):
             assert connection.response().body == b"/%d/%d " % (turn, number) + b"x" * number
+
+
+def test_calls_that_wait_run_at_once_however_short_they_are(serve):
+    server = serve(
+        """
+        import threading, time
+
+        lock, inside = threading.Lock(), 0
+
+        def application(environ, start_response):
+            global inside
+            with lock:
+                inside += 1
+                now = inside
+            time.sleep(0.0005)
+            with lock:
+                inside -= 1
+            start_response("200 OK", [])
+            return [str(now).encode()]
+        """,
+        "--threads",
+        "8",
+    )
+    connections = [server.connect() for _ in range(8)]
+
+    def at_once() -> int:
+        for connection in connections:
+            connection.send(request("GET", "/"))
+        return max(int(connection.response().body) for connection in connections)
+
+    # It takes a moment until the understudy sees a thread wait; from then on it is so for long.
+    rounds = [at_once() for _ in range(200)]
+    assert sum(calls >= 3 for calls in rounds) > 100, rounds

@@ -247,7 +247,7 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
 #[test]
 fn after_a_slow_call_the_role_passes_before_the_call_until_calls_are_quick() {
     let rights = Rights::default();
-    rights.lock().slow = 2;
+    rights.lock().slow = 2 * worth(Duration::ZERO);
     thread::scope(|scope| {
         for _ in 0..2 {
             let idle = scope.spawn(|| rights.wait_for_duty(|| ()));
@@ -320,4 +320,46 @@ fn the_watcher_is_called_back_for_work_that_no_other_thread_can_do() {
     rights.lend(io, true, wake);
     rights.enqueue(call("/1"), wake);
     assert_eq!(woken.get(), 2);
+}
+
+#[test]
+fn a_call_that_waits_passes_the_role_on_though_others_go_by() {
+    let rights = Rights::default();
+    let (tell, told) = channel();
+    thread::scope(|scope| {
+        let understudy = scope.spawn(|| rights.watch(|| ()));
+        let idle = scope.spawn(|| rights.wait_for_duty(|| ()));
+        while !rights.wants_role() {
+            thread::yield_now();
+        }
+        let rights = &rights;
+        let caller = scope.spawn(move || {
+            rights.lend(io(), false, || ());
+            told.recv().unwrap();
+        });
+        // The understudy never sees the same call twice.
+        while !idle.is_finished() {
+            rights.lock().begun += 1;
+            thread::yield_now();
+        }
+        assert!(holds_io(&idle.join().unwrap()));
+        tell.send(()).unwrap();
+        caller.join().unwrap();
+        rights.stop();
+        assert!(understudy.join().unwrap().is_none());
+    });
+}
+
+#[test]
+fn calls_that_may_have_waited_do_not_show_that_calls_are_quick() {
+    let rights = Rights::default();
+    let after = |time: Duration, calls: u32| {
+        rights.lock().slow = SLOWNESS;
+        (0..calls).for_each(|_| assert!(rights.reclaim(Some(time)).is_none()));
+        rights.lock().slow
+    };
+    assert_eq!(after(Duration::from_micros(10), 16), 0);
+    assert!(after(Duration::from_micros(500), 16) > SLOWNESS / 2);
+    assert_eq!(after(Duration::from_micros(500), SLOWNESS), 0);
+    assert_eq!(after(QUICK, SLOWNESS), SLOWNESS);
 }

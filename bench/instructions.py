@@ -29,7 +29,7 @@ import callgrind
 from servers import HERE, free_port
 
 RECORD = HERE / "instructions.json"
-KINDS = {"hello": "hello", "browser": "hello", "post1k": "echo", "stream100": "stream"}
+KINDS = {"hello": "hello", "browser": "hello", "browsing": "hello", "post1k": "echo", "stream100": "stream"}
 # Of each pair of runs, the requests; the shorter one warms up whatever is remembered.
 FEW, MANY = {"stream100": 100}, {"stream100": 300}
 TOLERANCE = 0.01
@@ -69,8 +69,9 @@ def run_server(kind: str, count: int) -> callgrind.Profile:
         server = subprocess.Popen([*callgrind.VALGRIND, *files, *command], env=environment(), cwd=HERE)
         try:
             with connected(port, server) as client:
-                for _ in range(count):
-                    exchange(client, wire(kind))
+                requests = wires(kind)
+                for number in range(count):
+                    exchange(client, requests[number % 2])
             worker = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()[0]
         finally:
             server.send_signal(signal.SIGTERM)
@@ -89,12 +90,14 @@ def connected(port: int, server: subprocess.Popen) -> socket.socket:
     raise SystemExit("the server did not start under valgrind")
 
 
-def wire(kind: str) -> bytes:
-    """The request, from where request_loop has it too."""
+def wires(kind: str) -> list[bytes]:
+    """The requests that are sent in turn, from where request_loop has them too."""
     source = (HERE / "src" / "kind.rs").read_text()
-    name, length = re.search(rf'name: "{kind}".*?head: (\w+), body_len: (\d+)', source).groups()
+    row = rf'name: "{kind}".*?head: (\w+), body_len: (\d+), changes: (\w+)'
+    name, length, changes = re.search(row, source).groups()
     head = re.search(rf'const {name}: &str = "(.*?)";', source, re.DOTALL)[1]
-    return head.replace("\n", "\r\n").encode() + b"x" * int(length)
+    other = head.replace("?with=query", "?with=other") if changes == "true" else head
+    return [text.replace("\n", "\r\n").encode() + b"x" * int(length) for text in (head, other)]
 
 
 def exchange(client: socket.socket, request: bytes) -> None:

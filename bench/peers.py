@@ -40,6 +40,7 @@ class Workload:
 WORKLOADS = {
     "hello": Workload("hello", Load()),
     "browser": Workload("hello", Load(options=("-s", "browser.lua"))),
+    "browsing": Workload("hello", Load(options=("-s", "browsing.lua"))),
     "post1k": Workload("echo", Load(options=("-s", "post.lua"))),
     "hello1": Workload("hello", Load(connections=1)),
     "close": Workload("hello", Load(32, ("-s", "close.lua")), KERNEL_CANNOT),

@@ -13,6 +13,7 @@ from pathlib import Path
 TITLES = {
     "hello": "hello, 64 connections",
     "browser": "browser (13 headers)",
+    "browsing": "browser, one header of them another each time",
     "post1k": "post1k",
     "hello1": "hello1, one connection",
     "close": "close, a connection a request",

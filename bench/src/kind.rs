@@ -1,5 +1,5 @@
 //! Which requests are measured? Each with the application in `apps.py` that answers it. `make bench` sends the same
-//! ones over sockets (`browser.lua`, `post.lua`), so that the figures can be set side by side.
+//! ones over sockets (`browser.lua`, `browsing.lua`, `post.lua`), so that the figures can be set side by side.
 
 /// One kind of request.
 #[derive(Clone, Copy, Debug)]
@@ -10,14 +10,17 @@ pub struct Kind {
     pub app: &'static str,
     head: &'static str,
     body_len: usize,
+    /// Whether the header lines are other ones in each request.
+    changes: bool,
 }
 
 /// Every kind, from the cheapest on.
-pub const KINDS: [Kind; 4] = [
-    Kind { name: "hello", app: "hello", head: HELLO, body_len: 0 },
-    Kind { name: "browser", app: "hello", head: BROWSER, body_len: 0 },
-    Kind { name: "post1k", app: "echo", head: POST, body_len: 1024 },
-    Kind { name: "stream100", app: "stream", head: HELLO, body_len: 0 },
+pub const KINDS: [Kind; 5] = [
+    Kind { name: "hello", app: "hello", head: HELLO, body_len: 0, changes: false },
+    Kind { name: "browser", app: "hello", head: BROWSER, body_len: 0, changes: false },
+    Kind { name: "browsing", app: "hello", head: BROWSER, body_len: 0, changes: true },
+    Kind { name: "post1k", app: "echo", head: POST, body_len: 1024, changes: false },
+    Kind { name: "stream100", app: "stream", head: HELLO, body_len: 0, changes: false },
 ];
 
 impl Kind {
@@ -30,9 +33,18 @@ impl Kind {
     /// The request as it is sent.
     #[must_use]
     pub fn wire(&self) -> Vec<u8> {
-        let mut wire = self.head.replace('\n', "\r\n").into_bytes();
-        wire.resize(wire.len() + self.body_len, b'x');
-        wire
+        self.wires()[0].clone()
+    }
+
+    /// The requests that are sent in turn.
+    #[must_use]
+    pub fn wires(&self) -> [Vec<u8>; 2] {
+        let other = if self.changes { "?with=other" } else { "?with=query" };
+        [self.head.to_owned(), self.head.replace("?with=query", other)].map(|head| {
+            let mut wire = head.replace('\n', "\r\n").into_bytes();
+            wire.resize(wire.len() + self.body_len, b'x');
+            wire
+        })
     }
 }
 

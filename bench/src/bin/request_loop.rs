@@ -18,11 +18,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count: u64 = arguments.next().ok_or_else(usage)?.parse()?;
     let interpreter = start_python()?;
     let service = load(kind.app)?;
-    let wire = kind.wire();
+    let wires = kind.wires();
     let mut outcome = Ok(0);
     service.thread(&mut || {
         let mut connection = Connection::default();
-        outcome = (0..count).try_fold(0, |sum, _| connection.exchange(&wire, &service).map(|len| sum + len));
+        let turns = (0..count).zip(wires.iter().cycle());
+        outcome = turns.map(|(_, wire)| connection.exchange(wire, &service)).sum();
     });
     println!("{} bytes", outcome?);
     drop(service);

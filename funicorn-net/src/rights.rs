@@ -5,8 +5,8 @@
 //! length of the call it *lends* the role, that is, puts it where others find it. The *understudy*, a thread that never
 //! calls, looks every few milliseconds whether the role has been lent for long, or to a call that waits for something; then it
 //! passes the role to an idle application thread, or takes it itself, and queues the requests that are complete. From then on
-//! calls are taken to be slow, and the role passes to an idle thread *before* each, until enough of them were quick. When a queued call was quick, the
-//! understudy gives the role back.
+//! calls are taken to be slow, and the role passes to an idle thread *before* each, until enough of them were quick. When a
+//! queued call was quick, the understudy gives the role back.
 //!
 //! An application thread that waits for events, the *watcher*, puts the role down meanwhile: a thread that comes out of a call takes
 //! it up for one look at the sockets, and with what it finds goes on without another thread having to wake up.

@@ -13,8 +13,9 @@
 //! The number of remembered spellings is bounded, for clients choose them.
 //!
 //! The last value of some headers is remembered, too: to compare it is cheaper than to make it again and take it
-//! apart afterwards. Only of headers that say how clients work and not who they are ([`LASTING`]): a secret must
-//! not outlive its request, and how long a comparison takes must not tell anything about somebody else's.
+//! apart afterwards. This memory is one for all clients, so only of headers that say how clients work and not who they
+//! are ([`LASTING`]): a secret must not be kept for others' requests, and how long a comparison takes must not tell
+//! anything about it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

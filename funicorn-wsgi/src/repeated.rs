@@ -5,8 +5,8 @@
 //! with them: a dictionary that no application has seen, with all that the connection and the lines say. It goes when
 //! they go, so that a cookie lives here no longer than its connection, and is given to no other.
 //!
-//! Made at the second request, so that whoever sends one pays nothing. Measured on 3.11, with a browser's headers:
-//! 4,000 instructions for an environ in place of 8,700, and most of the 4,000 are for taking it apart.
+//! Made at the second request, so that whoever sends one pays nothing. Measured on 3.11, together with lines that are not
+//! parsed again: a request with a browser's headers costs 7,700 instructions in memory in place of 22,000.
 
 use std::sync::Arc;
 

@@ -64,8 +64,8 @@ impl ForwardingPolicy {
         !self.headers.is_empty() && self.trusted.contains(peer)
     }
 
-    /// What is known about the client of a request with these headers that came over `connection`: its address, the scheme it used and the
-    /// address it asked for. `None` when no header counts, so that it is `connection` itself.
+    /// What is known about the client of a request with these headers that came over `connection`: its address, the scheme
+    /// it used and the address it asked for. `None` when no header counts, so that it is `connection` itself.
     ///
     /// The client is the first address of the For chain, read from its end, that the list of proxies does not name; see
     /// [`PeerList::names`] for what `*` means here. When the list names them all it is the one at the beginning.

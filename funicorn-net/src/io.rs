@@ -171,7 +171,7 @@ impl Io {
     pub(crate) fn glance_if_due(&mut self, shared: &Arc<Shared>) {
         self.calls += 1;
         if self.calls >= QUEUED_BETWEEN_GLANCES {
-            self.ask(shared, Some(Duration::ZERO));
+            shared.ask_poller(&mut self.batch, Some(Duration::ZERO));
             self.sort_out(shared);
             self.receive(shared);
         }
@@ -202,7 +202,7 @@ impl Io {
 
     /// Looks at the sockets without waiting. Returns whether there is something to do.
     pub(crate) fn look(&mut self, shared: &Arc<Shared>) -> bool {
-        self.ask(shared, Some(Duration::ZERO));
+        shared.ask_poller(&mut self.batch, Some(Duration::ZERO));
         self.sort_out(shared);
         // An order to stop may leave nothing to do but to stop.
         !self.batch.is_empty() || self.has_work(shared)
@@ -212,12 +212,12 @@ impl Io {
     /// since they are to let go of the role first.
     fn poll(&mut self, shared: &Arc<Shared>, holder: Holder) -> bool {
         if !self.ready.is_empty() {
-            self.ask(shared, Some(Duration::ZERO));
+            shared.ask_poller(&mut self.batch, Some(Duration::ZERO));
         } else if holder != Holder::Understudy {
             // Looking before letting go pays under load, when there is usually more.
             let is_loaded = holder == Holder::Application && self.batch.len() > 1;
             if is_loaded {
-                self.ask(shared, Some(Duration::ZERO));
+                shared.ask_poller(&mut self.batch, Some(Duration::ZERO));
             }
             if !is_loaded || self.batch.is_empty() {
                 return false;
@@ -225,18 +225,12 @@ impl Io {
         } else {
             shared.about_to_wait();
             let has_work = shared.rights.wants_role() || shared.has_completions();
-            self.ask(shared, if has_work { Some(Duration::ZERO) } else { self.timeout() });
+            let timeout = if has_work { Some(Duration::ZERO) } else { self.timeout() };
+            shared.ask_poller(&mut self.batch, timeout);
             shared.done_waiting();
         }
         self.sort_out(shared);
         true
-    }
-
-    fn ask(&mut self, shared: &Shared, timeout: Option<Duration>) {
-        if let Err(error) = shared.poller.wait(&mut self.batch, timeout) {
-            // Only a bug of ours makes epoll fail; a loop that goes round is still better than a dead worker.
-            log::error!("waiting for events failed: {error}");
-        }
     }
 
     /// Does what the events of the last wait call for, and looks at the clock.

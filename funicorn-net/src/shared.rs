@@ -1,14 +1,14 @@
 //! What do all threads of a worker share? The service, the poller, the two rights, and what finished calls report.
 
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use funicorn_http::{HttpDate, Limits, Service};
 
 use crate::config::WorkerConfig;
 use crate::connection::Connection;
 use crate::observer::Observer;
-use crate::poller::{Poller, Seat};
+use crate::poller::{Batch, Poller, Seat};
 use crate::refusals::Refusals;
 use crate::rights::Rights;
 use crate::spool::Spool;
@@ -172,6 +172,14 @@ impl Shared {
         for connection in gathered.iter().filter_map(Weak::upgrade) {
             // What is left over waits for an event, and a broken connection is noticed by whoever uses it next.
             connection.flush(usize::MAX);
+        }
+    }
+
+    /// Asks the poller for events, and waits for some up to `timeout`.
+    pub(crate) fn ask_poller(&self, batch: &mut Batch, timeout: Option<Duration>) {
+        if let Err(error) = self.poller.wait(batch, timeout) {
+            // Only a bug of ours makes epoll fail; a loop that goes round is still better than a dead worker.
+            log::error!("waiting for events failed: {error}");
         }
     }
 

@@ -209,10 +209,7 @@ fn watch(mut io: Box<Io>, shared: &Arc<Shared>) -> Option<Box<Io>> {
     }
     shared.about_to_wait();
     let timeout = if shared.has_completions() { Some(Duration::ZERO) } else { timeout };
-    if let Err(error) = shared.poller.wait(&mut batch, timeout) {
-        // Only a bug of ours makes epoll fail; a loop that goes round is still better than a dead worker.
-        log::error!("waiting for events failed: {error}");
-    }
+    shared.ask_poller(&mut batch, timeout);
     shared.done_waiting();
     let mut io = shared.rights.end_watch(&batch)?;
     io.end_wait(batch, shared);

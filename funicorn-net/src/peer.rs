@@ -203,16 +203,23 @@ impl Peer {
                 self.deadline = Some(turn.now + turn.shared.config.deadlines.keep_alive);
                 if self.input.is_empty() && !self.readable { Intent::Wait } else { Intent::Again }
             }
-            // Bytes that are not read turn the close into a reset, and the reset may overtake the response.
-            Then::Close if self.input.is_empty() && !self.readable => Intent::Close,
             Then::Close | Then::Linger => {
                 self.connection.transport.shutdown_write();
+                // Bytes that are not read turn the close into a reset, and the reset may overtake the response.
+                if then == Then::Close && self.input.is_empty() && self.has_read_all(turn) {
+                    return Intent::Close;
+                }
                 self.input = BytesMut::new();
                 self.phase = Phase::Lingering { until: turn.now + turn.shared.config.deadlines.linger_total };
                 self.readable = true;
                 Intent::Again
             }
         }
+    }
+
+    /// Reads once more, whether an event has told of something or not. Returns whether there was nothing, or an end.
+    fn has_read_all(&self, turn: &mut Turn<'_>) -> bool {
+        !matches!(self.connection.transport.read(turn.buf), Ok(1..))
     }
 
     fn discard(&mut self, until: Instant, turn: &mut Turn<'_>) -> Intent {

@@ -54,6 +54,33 @@ fn a_refusal_can_be_read_though_the_client_goes_on_sending() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
+/// Before it answers, its client sends more.
+struct Interrupted {
+    clients: Mutex<Receiver<TcpStream>>,
+}
+
+impl Service for Interrupted {
+    fn call(&self, request: Request, response: ResponseWriter) {
+        let mut client = self.clients.lock().unwrap().recv().unwrap();
+        client.write_all(b"GET /unasked HTTP/1.1\r\n").unwrap();
+        Echo.call(request, response);
+    }
+}
+
+#[test]
+fn what_comes_while_the_last_request_is_answered_does_not_turn_the_end_into_a_reset() {
+    let (tell, clients) = sync_channel(1);
+    let server = Running::new(Interrupted { clients: Mutex::new(clients) }, |_| {});
+    for _ in 0..20 {
+        let mut stream = server.connect();
+        tell.send(stream.try_clone().unwrap()).unwrap();
+        stream.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(body(&answer), "/a Some(0)\n");
+    }
+}
+
 #[test]
 fn a_stuck_call_stops_nobody_elses_input_and_output() {
     let (service, entered, go) = gate();

@@ -175,6 +175,12 @@ impl ResponseEncoder {
         Ok((end, if self.keep_alive { AfterResponse::KeepAlive } else { AfterResponse::Close }))
     }
 
+    /// Whether, as far as is known, another request may follow on the connection.
+    #[must_use]
+    pub fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
     /// Whether only the connection's close tells the client that the body is complete, so that a cut needs a reset.
     #[must_use]
     pub fn is_delimited_by_close(&self) -> bool {

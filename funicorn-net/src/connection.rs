@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use funicorn_http::ConnectionInfo;
 
-use crate::outbox::{Block, Broken, Flush, Outbox, SpooledRange};
+use crate::outbox::{Block, Broken, Flush, Next, Outbox, SpooledRange};
 use crate::poller::Seat;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::transport::Transport;
@@ -57,5 +57,10 @@ impl Connection {
     /// See [`Outbox::flush`].
     pub(crate) fn flush(&self, budget: usize) -> Flush {
         self.outbox.flush(&self.transport, budget)
+    }
+
+    /// See [`Outbox::flush_before`].
+    pub(crate) fn flush_before(&self, next: Next, budget: usize) -> Flush {
+        self.outbox.flush_before(next, &self.transport, budget)
     }
 }

@@ -39,6 +39,15 @@ pub(crate) enum Flush {
     Broken,
 }
 
+/// What follows a flush that has left nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// More output, or something that does not concern the transport.
+    Any,
+    /// At once the end of our sending side.
+    End,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
@@ -240,6 +249,11 @@ impl Outbox {
 
     /// Writes until nothing is left, the socket is full, or about `budget` bytes have gone.
     pub(crate) fn flush(&self, transport: &Transport, budget: usize) -> Flush {
+        self.flush_before(Next::Any, transport, budget)
+    }
+
+    /// Writes as [`flush`](Self::flush) does, before what comes `next`.
+    pub(crate) fn flush_before(&self, next: Next, transport: &Transport, budget: usize) -> Flush {
         let mut spent = 0;
         let mut state = self.lock();
         loop {
@@ -264,7 +278,7 @@ impl Outbox {
             let (mut pieces, gathered) =
                 (std::mem::take(&mut state.pieces), std::mem::take(&mut state.gathered));
             drop(state);
-            let result = write_output(transport, &mut pieces, gathered);
+            let result = write_output(transport, &mut pieces, gathered, next);
             state = self.lock();
             state.busy = false;
             state.put_back(pieces);

@@ -22,7 +22,7 @@ use crate::arriving::Arriving;
 use crate::call::Call;
 use crate::connection::Connection;
 use crate::origin::Origin;
-use crate::outbox::Flush;
+use crate::outbox::{Flush, Next};
 use crate::poller;
 use crate::shared::{After, Shared};
 
@@ -188,7 +188,8 @@ impl Peer {
 
     fn flush(&mut self, then: Then, turn: &mut Turn<'_>) -> Intent {
         self.phase = Phase::Flushing(then);
-        match self.connection.flush(FLUSHED) {
+        let next = if then == Then::NextRequest { Next::Any } else { Next::End };
+        match self.connection.flush_before(next, FLUSHED) {
             Flush::Done => {}
             Flush::Pending => return Intent::Wait,
             Flush::More => return Intent::Again,

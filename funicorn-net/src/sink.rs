@@ -142,6 +142,13 @@ impl Http1Sink {
         self.write(&[], &mut |_| Bytes::new(), &[])
     }
 
+    /// Whether the loop is to write the end of the response: with those of the other calls of its turn, or, because it closes the
+    /// connection next, in one packet with the end of that.
+    fn is_left_to_loop(&self) -> bool {
+        // Should this call last, the end of the response has been reported, and whoever takes the role up sees to it.
+        self.shared.is_batching() || !self.encoder.keeps_alive() && self.shared.rights.is_lent()
+    }
+
     /// Whether a small block can wait a moment: when there is more to come, or the response is whole and the loop is batching, and
     /// somebody looks after this call.
     fn may_gather(&self) -> bool {
@@ -173,9 +180,9 @@ impl Http1Sink {
         Ok(gathered)
     }
 
-    /// Lets the end of the response leave: with those of the other calls of this turn, if the loop is about to make more.
+    /// Lets the end of the response leave.
     fn leave(&mut self) -> Result<(), SendError> {
-        if self.shared.is_batching() && !self.front.is_empty() {
+        if self.is_left_to_loop() && !self.front.is_empty() {
             self.keep_front().map(drop)
         } else {
             self.write_front()
@@ -217,7 +224,7 @@ impl Http1Sink {
         let take = frame.take as usize;
         if self.is_behind() && self.spill(&block[..take], frame.suffix)? {
             // It leaves as the client reads.
-        } else if take <= COPIED && is_last && self.shared.is_batching() {
+        } else if take <= COPIED && is_last && self.is_left_to_loop() {
             self.front.extend_from_slice(&block[..take]);
             self.front.extend_from_slice(frame.suffix);
         } else if take <= COPIED && self.may_gather() {

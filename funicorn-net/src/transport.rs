@@ -46,6 +46,12 @@ impl Transport {
         Ok(retry_on_intr(|| send(self.fd(), bytes, SendFlags::NOSIGNAL))?)
     }
 
+    /// Writes the start of `bytes`, for a caller that ends our sending side next: over TCP the end leaves in the same packet.
+    pub(crate) fn write_before_end(&self, bytes: &[u8]) -> io::Result<usize> {
+        // What is left over makes no difference: when the socket is full, the kernel sends what it has.
+        Ok(retry_on_intr(|| send(self.fd(), bytes, SendFlags::NOSIGNAL | SendFlags::MORE))?)
+    }
+
     /// Writes the start of `parts`, one after the other.
     pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         Ok(retry_on_intr(|| {

@@ -31,6 +31,10 @@ impl Transport {
         NETWORK.write(self.number, bytes)
     }
 
+    pub(crate) fn write_before_end(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.write(bytes)
+    }
+
     pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         NETWORK.write(self.number, &parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>())
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use funicorn_http::FileRange;
 
+use super::Next;
 use crate::spool::SpoolFile;
 use crate::transport::Transport;
 
@@ -61,6 +62,7 @@ pub(super) fn write_output(
     transport: &Transport,
     pieces: &mut VecDeque<Piece>,
     gathered: Vec<u8>,
+    next: Next,
 ) -> io::Result<Sent> {
     if !pieces.is_empty() {
         if !gathered.is_empty() {
@@ -69,7 +71,10 @@ pub(super) fn write_output(
         return write_pieces(transport, pieces);
     }
     // Most often that is all, and leaves as it is.
-    let result = transport.write(&gathered);
+    let result = match next {
+        Next::Any => transport.write(&gathered),
+        Next::End => transport.write_before_end(&gathered),
+    };
     let memory = *result.as_ref().unwrap_or(&0);
     if memory < gathered.len() {
         pieces.push_back(Piece::Memory(Bytes::from(gathered).slice(memory..)));

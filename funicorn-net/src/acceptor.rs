@@ -34,6 +34,8 @@ pub(crate) enum Accepted {
 pub(crate) struct Acceptor {
     listeners: Vec<Listener>,
     standing: Standing,
+    /// Events in a row at which somebody had come for each place that was offered.
+    run: u32,
     warned_at: Option<Instant>,
 }
 
@@ -58,7 +60,7 @@ const PATIENCE: u32 = 5;
 impl Acceptor {
     /// Listeners that are not in the poller yet.
     pub(crate) fn new(listeners: Vec<Listener>) -> Self {
-        Self { listeners, standing: Standing::Paused, warned_at: None }
+        Self { listeners, standing: Standing::Paused, run: 0, warned_at: None }
     }
 
     /// How many listeners there are.
@@ -99,6 +101,18 @@ impl Acceptor {
         let waiting = if somebody_waits { waiting.saturating_add(1) } else { 0 };
         self.standing = Standing::Aside { waiting };
         waiting > PATIENCE
+    }
+
+    /// How many connections to take at one event. To look for another when nobody has come costs about half as much as
+    /// to take one, since the kernel makes the socket before it looks; and whoever waits is told of again. So it is one, until a
+    /// crowd comes: every eighth event of a run doubles it.
+    pub(crate) fn appetite(&self) -> usize {
+        1 << (self.run / 8).min(6)
+    }
+
+    /// Notes whether somebody had come for each place that was offered at an event.
+    pub(crate) fn note_event(&mut self, all_taken: bool) {
+        self.run = if all_taken { self.run.saturating_add(1) } else { 0 };
     }
 
     /// Takes one connection from the listener at `index`.
@@ -161,4 +175,24 @@ impl Acceptor {
 /// Whether no descriptor or memory is left for a new connection.
 fn is_shortage(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_appetite_grows_with_a_crowd_and_ends_with_it() {
+        let mut acceptor = Acceptor::new(Vec::new());
+        let mut offered = Vec::new();
+        for _ in 0..64 {
+            offered.push(acceptor.appetite());
+            acceptor.note_event(true);
+        }
+        assert!(offered[..8].iter().all(|&most| most == 1), "{offered:?}");
+        assert!(offered.is_sorted_by(|before, after| after == before || *after == 2 * before), "{offered:?}");
+        assert_eq!(offered.last(), Some(&64));
+        acceptor.note_event(false);
+        assert_eq!(acceptor.appetite(), 1);
+    }
 }

@@ -22,7 +22,7 @@ use crate::peers::Peers;
 use crate::poller::{Batch, Event, Seat, Token};
 use crate::shared::{Completion, Shared, Stage};
 
-/// Connections accepted at one event; what is left is told again.
+/// Connections taken in for other workers at one look, and idle ones closed at once for new ones.
 const ACCEPTS: usize = 64;
 /// Bytes of one read.
 const READ: usize = 64 * 1024;
@@ -246,7 +246,9 @@ impl Io {
         if self.now >= self.next_look && self.acceptor.is_aside() {
             self.next_look = self.now + BETWEEN_LOOKS;
             if self.acceptor.must_help() {
-                (0..self.acceptor.len()).for_each(|index| self.accept(index, ACCEPTS, shared));
+                for index in 0..self.acceptor.len() {
+                    self.accept(index, ACCEPTS, shared);
+                }
             }
         }
         if self.now >= self.next_sweep {
@@ -265,7 +267,10 @@ impl Io {
     fn on_event(&mut self, event: &Event, shared: &Arc<Shared>) {
         match event.token {
             Token::Connection(seat) => self.note(seat, event),
-            Token::Listener(index) => self.accept(index as usize, ACCEPTS, shared),
+            Token::Listener(index) => {
+                let all_taken = self.accept(index as usize, self.acceptor.appetite(), shared);
+                self.acceptor.note_event(all_taken);
+            }
             Token::Control => self.obey(shared),
             Token::Wake => {}
         }

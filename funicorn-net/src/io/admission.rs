@@ -12,21 +12,25 @@ use crate::shared::Shared;
 use crate::transport::Transport;
 
 impl Io {
-    pub(super) fn accept(&mut self, index: usize, most: usize, shared: &Arc<Shared>) {
+    /// Takes in up to `most` from a listener. Returns whether so many had come.
+    pub(super) fn accept(&mut self, index: usize, most: usize, shared: &Arc<Shared>) -> bool {
         for _ in 0..most {
             if self.peers.len() >= shared.config.limits.connections && !self.make_room(shared) {
-                return self.acceptor.pause(&shared.poller, "all places for connections are taken");
+                self.acceptor.pause(&shared.poller, "all places for connections are taken");
+                return false;
             }
             match self.acceptor.accept(index) {
                 Accepted::Connection(socket, info) => self.seat(Transport::plain(socket), info, shared),
-                Accepted::Nobody => return,
+                Accepted::Nobody => return false,
                 Accepted::Shortage(error) => {
                     if !self.make_room(shared) {
-                        return self.acceptor.pause(&shared.poller, &error.to_string());
+                        self.acceptor.pause(&shared.poller, &error.to_string());
+                        return false;
                     }
                 }
             }
         }
+        true
     }
 
     /// Closes connections that are not in use. Returns whether there were any.

@@ -45,6 +45,12 @@ impl Acceptor {
         false
     }
 
+    pub(crate) fn appetite(&self) -> usize {
+        1
+    }
+
+    pub(crate) fn note_event(&mut self, _: bool) {}
+
     pub(crate) fn accept(&self, _: usize) -> Accepted {
         let info = || ConnectionInfo::new(Address::Unix(None), Address::Unix(None));
         NETWORK.accept().map_or(Accepted::Nobody, |number| Accepted::Connection(number, info()))

@@ -288,7 +288,9 @@ impl Outbox {
                     // If it was broken off meanwhile, nothing counts any more.
                     state.memory = state.memory.saturating_sub(sent.memory);
                     state.spooled = state.spooled.saturating_sub(sent.spooled as u64);
-                    state.progress_at = Some(Instant::now());
+                    if !state.is_empty() {
+                        state.progress_at = Some(Instant::now());
+                    }
                     if state.waiters > 0 {
                         self.progress.notify_all();
                     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use funicorn_http::{CONTINUE, Event, Refusal, Session, encode_refusal};
+use funicorn_http::{CONTINUE, Event, ReceivedHead, Refusal, Session, encode_refusal};
 
 use crate::arriving::Arriving;
 use crate::call::Call;
@@ -315,41 +315,47 @@ impl Peer {
             self.deadline = Some(now + deadlines.head);
             self.answer_by = deadlines.request.map(|time| now + time);
         }
+        let mut arriving = if let Some(arriving) = self.arriving.take() {
+            arriving
+        } else {
+            // A body comes behind its head only.
+            let Event::Head(received) = self.session.receive(input)? else { return Ok(Parsed::NeedMore) };
+            self.accept(received, input.is_empty(), shared, now)?
+        };
+        // What is whole is not kept on the way.
+        let mut parsed = Parsed::Enough;
         for _ in 0..PARTS {
             match self.session.receive(input)? {
-                Event::Incomplete => return Ok(Parsed::NeedMore),
-                Event::Head(received) => {
-                    let info = self.origin.of_request(received.head.headers(), config)?;
-                    if shared.spool.is_full_for(received.length) {
-                        return Err(Refusal::Unavailable);
-                    }
-                    if received.expects_continue && input.is_empty() {
-                        // If the peer has gone, the next read says so.
-                        let _ = self.connection.write(CONTINUE);
-                    }
-                    let is_whole = received.length == Some(0);
-                    let arriving = Arriving::new(received, info, shared, now);
-                    // Its end follows at once: no need to keep it until then.
-                    if is_whole && matches!(self.session.receive(input)?, Event::End) {
-                        return arriving.complete(&self.connection, shared, now).map(Parsed::Complete);
-                    }
-                    self.deadline = Some(arriving.deadline(now, deadlines));
-                    self.arriving = Some(arriving);
-                }
-                Event::Data(bytes) => {
-                    if let Some(arriving) = &mut self.arriving {
-                        arriving.push(bytes, shared)?;
-                        self.deadline = Some(arriving.deadline(now, deadlines));
-                    }
-                }
-                Event::End => {
-                    if let Some(arriving) = self.arriving.take() {
-                        return arriving.complete(&self.connection, shared, now).map(Parsed::Complete);
-                    }
+                Event::Data(bytes) => arriving.push(bytes, shared)?,
+                Event::End => return arriving.complete(&self.connection, shared, now).map(Parsed::Complete),
+                Event::Incomplete | Event::Head(_) => {
+                    parsed = Parsed::NeedMore;
+                    break;
                 }
             }
         }
-        Ok(Parsed::Enough)
+        self.deadline = Some(arriving.deadline(now, deadlines));
+        self.arriving = Some(arriving);
+        Ok(parsed)
+    }
+
+    /// A head has come: is there a place for its body? If the client waits for us and `nothing_follows`, it is told to go on.
+    fn accept(
+        &mut self,
+        received: ReceivedHead,
+        nothing_follows: bool,
+        shared: &Shared,
+        now: Instant,
+    ) -> Result<Arriving, Refusal> {
+        let info = self.origin.of_request(received.head.headers(), &shared.config)?;
+        if shared.spool.is_full_for(received.length) {
+            return Err(Refusal::Unavailable);
+        }
+        if received.expects_continue && nothing_follows {
+            // If the peer has gone, the next read says so.
+            let _ = self.connection.write(CONTINUE);
+        }
+        Ok(Arriving::new(received, info, shared, now))
     }
 
     /// Answers a request that does not reach the application, and lets the peer read the answer.

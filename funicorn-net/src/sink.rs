@@ -91,8 +91,9 @@ impl Http1Sink {
         }
     }
 
-    /// Puts the waiting head, if there is one, into the front.
-    fn encode_head(&mut self) -> Result<(), SendError> {
+    /// Puts the waiting head, if there is one, into the front, in which there is room for a block of `len` bytes behind it, if
+    /// that will be copied there.
+    fn encode_head(&mut self, len: usize) -> Result<(), SendError> {
         match std::mem::replace(&mut self.progress, Progress::Body) {
             Progress::Waiting => {
                 self.progress = Progress::Waiting;
@@ -103,7 +104,8 @@ impl Http1Sink {
                 if self.shared.stage() > Stage::Serving || self.shared.config.deadlines.keep_alive.is_zero() {
                     self.encoder.close_after();
                 }
-                self.front.reserve(head.lines().len() + 256);
+                let copied = if len <= COPIED { len } else { 0 };
+                self.front.reserve(head.lines().len() + 256 + copied);
                 let (date, server) = (self.shared.date(), self.shared.config.server.as_bytes());
                 self.encoder.head(&head, length, &date, server, &mut self.front);
                 Ok(())
@@ -218,7 +220,7 @@ impl Http1Sink {
         if block.is_empty() {
             return Ok(());
         }
-        self.encode_head()?;
+        self.encode_head(block.len())?;
         let frame = self.encoder.block(block.len() as u64);
         self.front.extend_from_slice(frame.prefix());
         let take = frame.take as usize;
@@ -330,7 +332,7 @@ impl ResponseSink for Http1Sink {
         if self.is_behind() {
             self.wait_for_room()?;
         }
-        self.encode_head()?;
+        self.encode_head(0)?;
         let frame = self.encoder.block(range.len);
         self.front.extend_from_slice(frame.prefix());
         self.write_front()?;
@@ -357,7 +359,7 @@ impl ResponseSink for Http1Sink {
 
     fn finish(mut self: Box<Self>) -> Result<(), SendError> {
         fork_guard::exit_if_forked();
-        let result = self.encode_head().and_then(|()| self.encoder.finish()).and_then(|(tail, after)| {
+        let result = self.encode_head(0).and_then(|()| self.encoder.finish()).and_then(|(tail, after)| {
             self.front.extend_from_slice(tail);
             self.leave()?;
             Ok(after)
@@ -388,7 +390,7 @@ impl ResponseSink for Http1Sink {
             return self.end(after);
         }
         // The blocks handed over may leave, but no last chunk follows.
-        let wrote = self.encode_head().and_then(|()| self.write_front());
+        let wrote = self.encode_head(0).and_then(|()| self.write_front());
         let reset = wrote.is_err() || self.encoder.is_delimited_by_close();
         self.end(if reset { After::Reset } else { After::Close });
     }

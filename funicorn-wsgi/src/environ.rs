@@ -82,9 +82,9 @@ impl Environs {
         connection: &Arc<ConnectionInfo>,
         (input, body_len): (Option<&Bound<'py, Input>>, Option<u64>),
     ) -> PyResult<Bound<'py, PyDict>> {
-        let (environ, announces_body) = match Repeated::of(head, connection) {
-            Some(repeated) => (repeated.environ(py)?, repeated.announces_body),
-            None => self.start(py, head, connection)?,
+        let environ = match Repeated::of(head, connection, body_len) {
+            Some(repeated) => repeated.environ(py)?,
+            None => self.start(py, head, connection, body_len)?,
         };
         self.set_request_line(&environ, head, (path, connection))?;
         if let Some(input) = input {
@@ -93,24 +93,17 @@ impl Environs {
         if let Some(proxied) = &connection.proxied {
             proxied::set_server(&environ, proxied, (head, connection.scheme))?;
         }
-        match body_len {
-            // The length of the body as it is read: a chunked one, being complete, has one too. Without a
-            // body that was announced there is none.
-            Some(len) if announces_body || len > 0 => {
-                environ.set_item(intern!(py, "CONTENT_LENGTH"), decimal(py, len)?)?;
-            }
-            _ => {}
-        }
         Ok(environ)
     }
 
-    /// An environ with what the connection and the header lines say, and whether these announce a body.
+    /// An environ with what the connection and the header lines say, and how long the body is.
     fn start<'py>(
         &self,
         py: Python<'py>,
         head: &RequestHead,
         connection: &Arc<ConnectionInfo>,
-    ) -> PyResult<(Bound<'py, PyDict>, bool)> {
+        body_len: Option<u64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let (mut shared, mut empty);
         let recollection = match self.recollection.try_lock() {
             Ok(guard) => {
@@ -129,8 +122,16 @@ impl Environs {
         };
         let environ = self.copy_template(py, recollection, head, connection)?;
         let announces_body = set_headers(&environ, recollection, head)?;
-        Repeated::keep(head, connection, (&environ, announces_body))?;
-        Ok((environ, announces_body))
+        match body_len {
+            // The length of the body as it is read: a chunked one, being complete, has one too. Without a
+            // body that was announced there is none.
+            Some(len) if announces_body || len > 0 => {
+                environ.set_item(intern!(py, "CONTENT_LENGTH"), decimal(py, len)?)?;
+            }
+            _ => {}
+        }
+        Repeated::keep(head, connection, (&environ, body_len))?;
+        Ok(environ)
     }
 
     /// A copy of the template with what belongs to the connection.

@@ -19,35 +19,42 @@ use pyo3::types::PyDict;
 pub(crate) struct Repeated {
     connection: Arc<ConnectionInfo>,
     environ: Py<PyDict>,
-    pub(crate) announces_body: bool,
+    /// The length of the body with which it was made: it says that too.
+    body_len: Option<u64>,
 }
 
 impl Repeated {
-    /// What is kept with the lines of `head`, if it was made on the same connection.
-    pub(crate) fn of<'a>(head: &'a RequestHead, connection: &Arc<ConnectionInfo>) -> Option<&'a Self> {
+    /// What is kept with the lines of `head`, if it was made on the same connection and for a body of the same length, as
+    /// it is unless that is chunked.
+    pub(crate) fn of<'a>(
+        head: &'a RequestHead,
+        connection: &Arc<ConnectionInfo>,
+        body_len: Option<u64>,
+    ) -> Option<&'a Self> {
         let repeated = head.headers().kept::<Self>()?;
-        (says_all_in_lines(head) && Arc::ptr_eq(&repeated.connection, connection)).then_some(repeated)
+        let is_same = Arc::ptr_eq(&repeated.connection, connection) && repeated.body_len == body_len;
+        (says_all_in_lines(head) && is_same).then_some(repeated)
     }
 
-    /// Keeps what the lines of `head` and `connection` have made of an environ, and whether these lines announce a body, if
-    /// they have been sent before.
+    /// Keeps what the lines of `head`, `connection` and the length of the body have made of an environ, if the lines have been
+    /// sent before.
     ///
     /// # Errors
     /// `MemoryError`.
     pub(crate) fn keep(
         head: &RequestHead,
         connection: &Arc<ConnectionInfo>,
-        (environ, announces_body): (&Bound<'_, PyDict>, bool),
+        (environ, body_len): (&Bound<'_, PyDict>, Option<u64>),
     ) -> PyResult<()> {
         let headers = head.headers();
         if headers.is_repeated() && says_all_in_lines(head) && headers.kept::<Self>().is_none() {
             let (connection, environ) = (Arc::clone(connection), environ.copy()?.unbind());
-            headers.keep(Self { connection, environ, announces_body });
+            headers.keep(Self { connection, environ, body_len });
         }
         Ok(())
     }
 
-    /// An environ that lacks nothing but what the request line and the body say.
+    /// An environ that lacks nothing but what the request line says and `wsgi.input`.
     ///
     /// # Errors
     /// `MemoryError`.

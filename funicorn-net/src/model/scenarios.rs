@@ -103,20 +103,25 @@ fn a_call_that_sticks_strands_nobody() {
     }
 }
 
-/// Responses of one turn are written together; but a call that sticks does not keep those that were made before it.
+/// Responses of one turn are written together, and the last one of a connection with its end; but a call that sticks keeps
+/// none that were made before it.
 #[test]
 fn what_a_turn_has_answered_does_not_wait_for_a_call_that_sticks() {
     // With two threads "/hold" could keep the interpreter from a call that another thread has begun.
     for (path, threads) in [("/gate", 1), ("/hold", 1), ("/gate", 2)] {
         check(move || {
             let quick = [asking("/quick"), asking("/quick")];
+            let last = Client::connect();
+            last.send("GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             let (stuck, behind) = (asking(path), asking("/quick"));
             let server = Server::start(threads);
             quick.iter().for_each(|client| expect(client, "/quick"));
+            expect(&last, "/quick");
+            assert_eq!(last.rest(), "");
             GATE.open();
             expect(&stuck, path);
             expect(&behind, "/quick");
-            for client in quick.into_iter().chain([stuck, behind]) {
+            for client in quick.into_iter().chain([last, stuck, behind]) {
                 client.end();
             }
             server.stop();

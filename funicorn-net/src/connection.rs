@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use funicorn_http::ConnectionInfo;
+use funicorn_http::{ConnectionInfo, FileRange};
 
 use crate::outbox::{Block, Broken, Flush, Next, Outbox, SpooledRange};
-use crate::poller::Seat;
+use crate::poller::{Poller, Seat};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::transport::Transport;
 
@@ -20,12 +20,22 @@ pub(crate) struct Connection {
     pub(crate) seat: Seat,
     /// Whether the loop knows of something to do here when the response has ended.
     has_more: AtomicBool,
+    poller: Arc<Poller>,
+    /// Whether the poller tells of room for output.
+    is_watched: AtomicBool,
 }
 
 impl Connection {
-    pub(crate) fn new(transport: Transport, info: ConnectionInfo, seat: Seat) -> Self {
-        let has_more = AtomicBool::new(false);
-        Self { transport, outbox: Outbox::default(), info: Arc::new(info), seat, has_more }
+    pub(crate) fn new(transport: Transport, info: ConnectionInfo, seat: Seat, poller: Arc<Poller>) -> Self {
+        Self {
+            transport,
+            outbox: Outbox::default(),
+            info: Arc::new(info),
+            seat,
+            has_more: AtomicBool::new(false),
+            poller,
+            is_watched: AtomicBool::new(false),
+        }
     }
 
     /// The loop says whether there is something to do here when the response has ended. If that is news while the response is
@@ -41,26 +51,52 @@ impl Connection {
 
     /// See [`Outbox::write`].
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, Broken> {
-        self.outbox.write(&self.transport, bytes)
+        let result = self.outbox.write(&self.transport, bytes);
+        self.watch_output_if_full();
+        result
     }
 
     /// See [`Outbox::write_block`].
     pub(crate) fn write_block(&self, block: Block<'_>) -> Result<usize, Broken> {
-        self.outbox.write_block(&self.transport, block)
+        let result = self.outbox.write_block(&self.transport, block);
+        self.watch_output_if_full();
+        result
+    }
+
+    /// See [`Outbox::write_file`].
+    pub(crate) fn write_file(&self, range: FileRange, budget: usize) -> Result<(), Broken> {
+        let result = self.outbox.write_file(&self.transport, range, budget);
+        self.watch_output_if_full();
+        result
     }
 
     /// See [`Outbox::append_spooled`].
     pub(crate) fn append_spooled(&self, range: SpooledRange) -> Result<usize, Broken> {
-        self.outbox.append_spooled(&self.transport, range)
+        let result = self.outbox.append_spooled(&self.transport, range);
+        self.watch_output_if_full();
+        result
     }
 
     /// See [`Outbox::flush`].
     pub(crate) fn flush(&self, budget: usize) -> Flush {
-        self.outbox.flush(&self.transport, budget)
+        self.flush_before(Next::Any, budget)
     }
 
     /// See [`Outbox::flush_before`].
     pub(crate) fn flush_before(&self, next: Next, budget: usize) -> Flush {
-        self.outbox.flush_before(next, &self.transport, budget)
+        let flush = self.outbox.flush_before(next, &self.transport, budget);
+        self.watch_output_if_full();
+        flush
+    }
+
+    /// Has the poller tell when the socket takes more, from the first time on that it has been full. Most connections never
+    /// are, and one that is registered for output from the beginning is told of it at once, for nothing.
+    fn watch_output_if_full(&self) {
+        if self.outbox.has_been_full()
+            && !self.is_watched.swap(true, Ordering::Relaxed)
+            && let Err(error) = self.poller.watch_output(&self.transport, self.seat)
+        {
+            log::error!("the poller will not tell when a connection takes more: {error}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use funicorn_http::FileRange;
 
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::transport::Transport;
 pub(crate) use piece::SpooledRange;
@@ -53,6 +54,8 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Told when the memory in use has shrunk or the output is broken.
     progress: Condvar,
+    /// Whether the socket has ever refused output.
+    has_been_full: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -298,6 +301,7 @@ impl Outbox {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !state.again {
                         state.full = true;
+                        self.has_been_full.store(true, Ordering::Relaxed);
                         return Flush::Pending;
                     }
                 }
@@ -312,6 +316,12 @@ impl Outbox {
     /// How many bytes are kept in memory.
     pub(crate) fn memory(&self) -> usize {
         self.lock().memory
+    }
+
+    /// Whether the socket has ever refused output, so that the poller is to tell when it takes some.
+    pub(crate) fn has_been_full(&self) -> bool {
+        // Whoever was refused asks next, and whoever asks first does what is to be done.
+        self.has_been_full.load(Ordering::Relaxed)
     }
 
     /// Since when output has waited without progress.

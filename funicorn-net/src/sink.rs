@@ -342,8 +342,7 @@ impl ResponseSink for Http1Sink {
             // Reading a file may wait for a disk.
             self.shared.blocking(|| {
                 if let Some(range) = range.take() {
-                    result =
-                        self.connection.outbox.write_file(&self.connection.transport, range, FILE_AT_ONCE);
+                    result = self.connection.write_file(range, FILE_AT_ONCE);
                 }
             });
             result.map_err(|broken| self.broken(broken))?;

@@ -42,7 +42,7 @@ impl Io {
 
     fn seat(&mut self, transport: Transport, info: ConnectionInfo, shared: &Arc<Shared>) {
         let seated = self.peers.seat(|seat| {
-            let connection = Arc::new(Connection::new(transport, info, seat));
+            let connection = Arc::new(Connection::new(transport, info, seat, Arc::clone(&shared.poller)));
             shared.poller.add(&connection.transport, seat)?;
             log::trace!(target: "funicorn::net", "accepted {}: seat {}", connection.info.peer, seat.index);
             Ok::<_, std::io::Error>(Peer::new(connection, self.now, shared))

@@ -54,6 +54,8 @@ struct Link {
     /// The server sends nothing more.
     server_has_ended: bool,
     is_reset: bool,
+    /// The poller tells when there is room again for what the server sends.
+    tells_of_room: bool,
     /// Where the poller tells of it.
     seat: Option<Seat>,
 }
@@ -189,11 +191,21 @@ impl Poller {
             let (readable, ended) = (!link.to_server.is_empty(), link.client_has_ended);
             let hung_up = link.is_reset;
             state.tell(index, |event| {
-                event.writable = true;
                 event.readable = readable || ended || hung_up;
                 event.ended = ended || hung_up;
                 event.hung_up = hung_up;
             });
+        });
+        Ok(())
+    }
+
+    pub(crate) fn watch_output(&self, transport: &Transport, _: Seat) -> io::Result<()> {
+        NETWORK.change(|state| {
+            let index = state.numbers[transport.number()].expect("it is open");
+            state.links[index].tells_of_room = true;
+            if state.links[index].to_client.len() < ROOM {
+                state.tell(index, |event| event.writable = true);
+            }
         });
         Ok(())
     }
@@ -279,9 +291,9 @@ impl Client {
         while !read.ends_with(end.as_bytes()) {
             let byte = NETWORK.wait(|state| {
                 let link = &mut state.links[self.link];
-                let was_full = link.to_client.len() == ROOM;
+                let makes_room = link.tells_of_room && link.to_client.len() == ROOM;
                 let byte = link.to_client.pop_front();
-                if was_full && byte.is_some() {
+                if makes_room && byte.is_some() {
                     state.tell(self.link, |event| event.writable = true);
                 }
                 let link = &state.links[self.link];

@@ -16,6 +16,9 @@ use crate::transport::Transport;
 /// Events of one wait.
 const EVENTS: usize = 256;
 
+/// What every connection tells of.
+const INPUT: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
+
 /// Tells the other tokens from connections.
 const KIND: u64 = 1 << 63;
 
@@ -74,11 +77,20 @@ impl Poller {
         Ok(Self { epoll, wake })
     }
 
-    /// Registers a connection for good: both directions, edge-triggered.
+    /// Registers a connection for good: for input and its ends, edge-triggered.
     pub(crate) fn add(&self, transport: &Transport, seat: Seat) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         let data = EventData::new_u64(Token::Connection(seat).encode());
-        Ok(epoll::add(&self.epoll, transport, data, flags)?)
+        Ok(epoll::add(&self.epoll, transport, data, INPUT)?)
+    }
+
+    /// Has a connection tell of room for output, too: from now on, and at once if there is some. One that has been taken out
+    /// of the set meanwhile tells nothing more.
+    pub(crate) fn watch_output(&self, transport: &Transport, seat: Seat) -> io::Result<()> {
+        let data = EventData::new_u64(Token::Connection(seat).encode());
+        match epoll::modify(&self.epoll, transport, data, INPUT | EventFlags::OUT) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Registers a listener, level-triggered; of the workers that wait for it, the kernel wakes one.

@@ -315,18 +315,22 @@ impl Peer {
             self.deadline = Some(now + deadlines.head);
             self.answer_by = deadlines.request.map(|time| now + time);
         }
-        let mut arriving = if let Some(arriving) = self.arriving.take() {
-            arriving
+        // What is left of a chunk's head is no progress: a client could send that for ever.
+        let (mut arriving, mut has_come) = if let Some(arriving) = self.arriving.take() {
+            (arriving, false)
         } else {
             // A body comes behind its head only.
             let Event::Head(received) = self.session.receive(input)? else { return Ok(Parsed::NeedMore) };
-            self.accept(received, input.is_empty(), shared, now)?
+            (self.accept(received, input.is_empty(), shared, now)?, true)
         };
         // What is whole is not kept on the way.
         let mut parsed = Parsed::Enough;
         for _ in 0..PARTS {
             match self.session.receive(input)? {
-                Event::Data(bytes) => arriving.push(bytes, shared)?,
+                Event::Data(bytes) => {
+                    arriving.push(bytes, shared)?;
+                    has_come = true;
+                }
                 Event::End => return arriving.complete(&self.connection, shared, now).map(Parsed::Complete),
                 Event::Incomplete | Event::Head(_) => {
                     parsed = Parsed::NeedMore;
@@ -334,7 +338,9 @@ impl Peer {
                 }
             }
         }
-        self.deadline = Some(arriving.deadline(now, deadlines));
+        if has_come {
+            self.deadline = Some(arriving.deadline(now, deadlines));
+        }
         self.arriving = Some(arriving);
         Ok(parsed)
     }

@@ -65,16 +65,19 @@ fn a_body_that_trickles_is_late_though_it_never_pauses() {
 
 #[test]
 fn a_chunked_body_of_tiny_chunks_is_late_too() {
-    let server = Running::new(Echo, |config| {
-        config.deadlines.body = Duration::from_millis(500);
-        config.deadlines.min_body_rate = 1000;
-    });
-    let mut stream = server.connect();
-    stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;").unwrap();
-    assert!(
-        trickle(stream, b'x').starts_with("HTTP/1.1 408 "),
-        "in an extension, where no bytes of the body come"
-    );
+    // With a least rate and without.
+    for min_body_rate in [1000, 0] {
+        let server = Running::new(Echo, |config| {
+            config.deadlines.body = Duration::from_millis(500);
+            config.deadlines.min_body_rate = min_body_rate;
+        });
+        let mut stream = server.connect();
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;").unwrap();
+        assert!(
+            trickle(stream, b'x').starts_with("HTTP/1.1 408 "),
+            "in an extension, where no bytes of the body come"
+        );
+    }
 }
 
 #[test]

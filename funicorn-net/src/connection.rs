@@ -51,30 +51,22 @@ impl Connection {
 
     /// See [`Outbox::write`].
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, Broken> {
-        let result = self.outbox.write(&self.transport, bytes);
-        self.watch_output_if_full();
-        result
+        self.watched(self.outbox.write(&self.transport, bytes))
     }
 
     /// See [`Outbox::write_block`].
     pub(crate) fn write_block(&self, block: Block<'_>) -> Result<usize, Broken> {
-        let result = self.outbox.write_block(&self.transport, block);
-        self.watch_output_if_full();
-        result
+        self.watched(self.outbox.write_block(&self.transport, block))
     }
 
     /// See [`Outbox::write_file`].
     pub(crate) fn write_file(&self, range: FileRange, budget: usize) -> Result<(), Broken> {
-        let result = self.outbox.write_file(&self.transport, range, budget);
-        self.watch_output_if_full();
-        result
+        self.watched(self.outbox.write_file(&self.transport, range, budget))
     }
 
     /// See [`Outbox::append_spooled`].
     pub(crate) fn append_spooled(&self, range: SpooledRange) -> Result<usize, Broken> {
-        let result = self.outbox.append_spooled(&self.transport, range);
-        self.watch_output_if_full();
-        result
+        self.watched(self.outbox.append_spooled(&self.transport, range))
     }
 
     /// See [`Outbox::flush`].
@@ -84,19 +76,19 @@ impl Connection {
 
     /// See [`Outbox::flush_before`].
     pub(crate) fn flush_before(&self, next: Next, budget: usize) -> Flush {
-        let flush = self.outbox.flush_before(next, &self.transport, budget);
-        self.watch_output_if_full();
-        flush
+        self.watched(self.outbox.flush_before(next, &self.transport, budget))
     }
 
-    /// Has the poller tell when the socket takes more, from the first time on that it has been full. Most connections never
-    /// are, and one that is registered for output from the beginning is told of it at once, for nothing.
-    fn watch_output_if_full(&self) {
+    /// Passes on the result of an output, after which the poller is to tell when the socket takes more, from the first time on
+    /// that it has been full. Most connections never are, and one that is registered for output from the beginning is told
+    /// of it at once, for nothing.
+    fn watched<T>(&self, result: T) -> T {
         if self.outbox.has_been_full()
             && !self.is_watched.swap(true, Ordering::Relaxed)
             && let Err(error) = self.poller.watch_output(&self.transport, self.seat)
         {
             log::error!("the poller will not tell when a connection takes more: {error}");
         }
+        result
     }
 }

@@ -1,9 +1,10 @@
 //! Which sockets have something for us? What a poller tells, whatever it is made of.
 //!
 //! Connections are registered once, edge-triggered, and once more if their socket has ever been full: no system call is
-//! paid for it per request, and a socket that is empty is not told to be writable. The price is that an event comes once, so whoever takes it must remember it (see
-//! [`Peer`](crate::peer::Peer), which keeps a "may be ready" flag). Listeners are level-triggered and exclusive, so that
-//! one connection wakes one worker. A poller is made after the fork that makes its worker.
+//! paid for it per request, and a new socket is not told to be writable. The price is that an event comes once, so whoever
+//! takes it must remember it (see [`Peer`](crate::peer::Peer), which keeps a "may be ready" flag). Listeners are
+//! level-triggered and exclusive, so that one connection wakes one worker. A poller is made after the fork that makes its
+//! worker.
 
 #[cfg(not(funicorn_model))]
 mod epoll;

@@ -250,9 +250,7 @@ impl Io {
         if self.now >= self.next_look && self.acceptor.is_aside() {
             self.next_look = self.now + BETWEEN_LOOKS;
             if self.acceptor.must_help() {
-                for index in 0..self.acceptor.len() {
-                    self.accept(index, ACCEPTS, shared);
-                }
+                self.accept_from_all(ACCEPTS, shared);
             }
         }
         if self.now >= self.next_sweep {

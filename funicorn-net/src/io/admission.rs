@@ -12,6 +12,13 @@ use crate::shared::Shared;
 use crate::transport::Transport;
 
 impl Io {
+    /// Takes in up to `most` from each listener.
+    pub(super) fn accept_from_all(&mut self, most: usize, shared: &Arc<Shared>) {
+        for index in 0..self.acceptor.len() {
+            self.accept(index, most, shared);
+        }
+    }
+
     /// Takes in up to `most` from a listener. Returns whether so many had come.
     pub(super) fn accept(&mut self, index: usize, most: usize, shared: &Arc<Shared>) -> bool {
         for _ in 0..most {

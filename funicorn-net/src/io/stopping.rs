@@ -52,9 +52,7 @@ impl Io {
     /// Takes in those who have connected already, then closes the listeners.
     fn stop_listening(&mut self, shared: &Arc<Shared>) {
         if !self.acceptor.is_paused() {
-            for index in 0..self.acceptor.len() {
-                self.accept(index, shared.config.limits.connections, shared);
-            }
+            self.accept_from_all(shared.config.limits.connections, shared);
         }
         self.acceptor.close(&shared.poller);
     }

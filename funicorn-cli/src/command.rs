@@ -17,7 +17,7 @@ use funicorn_wsgi::Interpreter;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::funicorn::{ServeError, Serving, listen, open_access_log};
-use crate::{Config, ConfigError, Exit, logging, version};
+use crate::{Config, ConfigError, Exit, freed_memory, logging, version};
 
 /// What Python may take to end after the application could not be loaded and an operator waits for the prompt.
 const FAILED_FINALIZATION: Duration = Duration::from_millis(300);
@@ -34,6 +34,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         }
     };
     logging::start(config.log_level);
+    freed_memory::keep();
     match supervise(&config) {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {

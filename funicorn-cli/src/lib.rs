@@ -18,6 +18,7 @@ mod command;
 mod config;
 mod exit;
 mod flags;
+mod freed_memory;
 mod funicorn;
 mod limit_flags;
 pub mod logging;

@@ -7,7 +7,7 @@ from server import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "performance.md").read_text()
 REPORT = (REPOSITORY / "bench" / "report.py").read_text()
-SOURCES = [path for crate in ("http", "net", "wsgi") for path in (REPOSITORY / f"funicorn-{crate}" / "src").rglob("*.rs")]
+SOURCES = [path for crate in ("http", "net", "wsgi", "cli") for path in (REPOSITORY / f"funicorn-{crate}" / "src").rglob("*.rs")]
 
 
 def tricks():

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from server import EXAMPLES
+from vitals import page_faults, worker
 from waiting import eventually
 from wire import request
 
@@ -124,6 +125,26 @@ def test_several_uploads_at_once(transfer):
             connection.send(BLOCK)
     for connection in connections:
         assert connection.response().body.decode() == f"{size} {repeated(size)}\n"
+
+
+def test_bodies_one_after_the_other_take_the_same_memory(serve):
+    """The C library would give it back to the kernel after each, and the next would pay for every page of it."""
+    server = serve(
+        """
+        def application(environ, start_response):
+            body = environ["wsgi.input"].read()
+            start_response("200 OK", [("Content-Length", str(len(body)))])
+            return [body]
+        """
+    )
+    body = (BLOCK * 4)[: 250 << 10]
+    with server.connect() as connection:
+        for _ in range(20):
+            connection.request("PUT", "/", body=body)
+        before = page_faults(worker(server))
+        for _ in range(100):
+            assert connection.request("PUT", "/", body=body).body == body
+        assert page_faults(worker(server)) - before < 100, "less than one for a request"
 
 
 def test_an_upload_that_is_given_up_leaves_nothing(transfer, tmp_path):

@@ -35,6 +35,13 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def page_faults(pid: int) -> int:
+    """How often it has touched memory that the kernel had to find first, without a disk."""
+    fields = process_fields(pid)
+    assert fields is not None, f"process {pid} has gone"
+    return int(fields[7])
+
+
 def raise_descriptor_limit() -> int:
     """Lets this process, and the servers it starts, have as many descriptors as they may. Returns how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

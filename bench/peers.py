@@ -23,6 +23,7 @@ import report
 import scenarios
 from load import Figures, Load, measure
 from servers import HERE, SERVERS, NotServing, serving
+from turns import in_turns
 
 ALL = ("limit", "funicorn", "bjoern", "fastwsgi", "granian", "uwsgi", "waitress", "cheroot", "gunicorn-gthread")
 KERNEL_CANNOT = ALL[1:]
@@ -66,24 +67,15 @@ def summary(rounds: list[Figures]) -> dict[str, list[float]]:
 def compare(name: str, servers: list[str], seconds: float, rounds: int, deadline: float) -> dict:
     """All rounds of one workload: per server a summary, or the words of its failure."""
     workload = WORKLOADS[name]
-    done: dict[str, list[Figures]] = {server: [] for server in servers}
-    failed: dict[str, str] = {}
-    for _ in range(rounds):
-        for server in servers:
-            if server in failed or time.monotonic() > deadline:
-                continue
-            try:
-                with serving(server, workload.app, threads=workload.threads, body=workload.body) as running:
-                    figures = measure(running, workload.load, seconds)
-                if figures.requests:
-                    done[server].append(figures)
-                else:
-                    failed[server] = "answered nothing"
-            except NotServing as error:
-                failed[server] = str(error)
-            except (OSError, TypeError, KeyError) as error:
-                failed[server] = f"could not be measured: {error!r}"
-    return {server: summary(done[server]) if done[server] else failed.get(server, "no time left") for server in servers}
+
+    def measured(server: str) -> Figures:
+        with serving(server, workload.app, threads=workload.threads, body=workload.body) as running:
+            figures = measure(running, workload.load, seconds)
+        if not figures.requests:
+            raise NotServing("answered nothing")
+        return figures
+
+    return in_turns(servers, rounds, deadline, measured, summary)
 
 
 def show(name: str, results: dict) -> None:

@@ -14,12 +14,14 @@ from typing import Callable
 from load import Load, measure
 from processes import memory, tree, worker_and_others
 from servers import NotServing, Server, serving
+from turns import in_turns
 
 SERVED = ("funicorn", "bjoern", "fastwsgi", "granian", "uwsgi", "waitress", "cheroot", "gunicorn-gthread")
 STREAMING = ("funicorn", "bjoern", "fastwsgi", "granian", "uwsgi", "waitress", "gunicorn-gthread")
 CONCURRENT = ("funicorn", "bjoern", "fastwsgi", "granian")
 IDLE = 10_000
 BLOCKS = 20
+ROUNDS = 3  # at most: a scenario takes longer than a load
 
 REQUEST = b"GET /?%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -85,17 +87,16 @@ GROWTH: dict[str, tuple[str, tuple[int, ...], Callable[[int], Load]]] = {
 
 
 def growth(given: argparse.Namespace, deadline: float) -> dict[str, list]:
-    """CPU microseconds a request of Funicorn at each place: the median of up to three rounds."""
+    """CPU microseconds a request of Funicorn at each place: the median of the rounds."""
     results = {}
     for axis, (app, places, load_at) in GROWTH.items():
-        points: dict[int, list[float]] = {place: [] for place in places}
-        for _ in range(min(given.rounds, 3)):
-            for place in places:
-                if time.monotonic() > deadline:
-                    continue
-                with serving("funicorn", app) as server:
-                    points[place].append(measure(server, load_at(place), min(given.seconds, 2)).cpu)
-        results[axis] = [[place, statistics.median(cpu)] for place, cpu in points.items() if cpu]
+
+        def measured(place: int) -> float:
+            with serving("funicorn", app) as server:
+                return measure(server, load_at(place), min(given.seconds, 2)).cpu
+
+        points = in_turns(places, min(given.rounds, ROUNDS), deadline, measured, statistics.median)
+        results[axis] = [[place, cpu] for place, cpu in points.items() if not isinstance(cpu, str)]
         print(f"\n== cost against {axis}: " + ", ".join(f"{place}: {cpu:.2f} us" for place, cpu in results[axis]))
     return results
 
@@ -116,19 +117,21 @@ def run(name: str, given: argparse.Namespace, deadline: float) -> dict:
     scenario = SCENARIOS[name]
     if scenario is None:
         return growth(given, deadline)
-    app, servers, measured = scenario
-    print(f"\n== {name}")
-    results: dict[str, dict[str, float] | str] = {}
-    for server in given.servers.split(",") if given.servers else servers:
-        if time.monotonic() > deadline:
-            results[server] = "no time left"
-            continue
-        try:
-            with serving(server, app) as running:
-                results[server] = measured(running, given.seconds)
-        except (NotServing, OSError, TypeError) as error:
-            results[server] = str(error) or repr(error)
-        shown = results[server]
+    app, servers, measure_in = scenario
+
+    def measured(server: str) -> dict[str, float]:
+        with serving(server, app) as running:
+            return measure_in(running, given.seconds)
+
+    print(f"\n== {name}", flush=True)
+    wanted = given.servers.split(",") if given.servers else servers
+    results = in_turns(wanted, min(given.rounds, ROUNDS), deadline, measured, medians)
+    for server, shown in results.items():
         words = shown if isinstance(shown, str) else ", ".join(f"{key} {value:.3g}" for key, value in shown.items())
         print(f"{server:<18}  {words}", flush=True)
     return results
+
+
+def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each figure."""
+    return {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}

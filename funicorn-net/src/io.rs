@@ -227,11 +227,8 @@ impl Io {
                 return false;
             }
         } else {
-            shared.about_to_wait();
-            let has_work = shared.rights.wants_role() || shared.has_completions();
-            let timeout = if has_work { Some(Duration::ZERO) } else { self.timeout() };
-            shared.ask_poller(&mut self.batch, timeout);
-            shared.done_waiting();
+            let timeout = self.timeout();
+            shared.wait_for_events(&mut self.batch, timeout, || shared.rights.wants_role());
         }
         self.sort_out(shared);
         true

@@ -12,7 +12,8 @@
 //! it up for one look at the sockets, and with what it finds goes on without another thread having to wake up.
 //!
 //! The ready list belongs to the [`Io`] and travels with it, so no connection is stranded on the stack of a call that sticks.
-//! The understudy sleeps without a timer only while holding the lock under which a call is lent, so no wake-up is lost.
+
+mod understudy;
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -21,14 +22,8 @@ use std::time::{Duration, Instant};
 use crate::call::Call;
 use crate::io::Io;
 use crate::poller::{Batch, Event};
-use crate::sync::{Condvar, Mutex, MutexGuard, wait_for_tick};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::thread_state::Thread;
-
-/// How often the understudy looks while calls are being made. A call that is seen twice is long.
-const TICK: Duration = Duration::from_millis(2);
-
-/// Ticks without a call after which the understudy sleeps.
-const QUIET_TICKS: u32 = 5;
 
 /// What quick calls have to be worth together until, after a promotion, calls are taken to be quick again.
 const SLOWNESS: u32 = 256;
@@ -344,75 +339,6 @@ impl Rights {
         state.understudy_sleeps = false;
         drop(state);
         self.tick.notify_one();
-    }
-
-    /// The understudy's wait: returns the role when it has to take it, `None` when the worker has stopped. `at_tick` runs
-    /// every few milliseconds as long as calls are made, and once more after the last.
-    pub(crate) fn watch(&self, at_tick: impl Fn()) -> Option<Box<Io>> {
-        let mut state = self.lock();
-        // No call has been seen yet, not even the zeroth.
-        let (mut seen, mut quiet) = (u64::MAX, 0);
-        loop {
-            let caller_waits;
-            (state, caller_waits) = self.look_at_caller(state);
-            if state.stopped {
-                return None;
-            }
-            let stuck = seen == state.begun || state.urgent;
-            match state.place {
-                Place::Lent(_) if (stuck || caller_waits) && state.idle > 0 => self.promote_idle(&mut state),
-                // No thread is idle; or the role was offered a tick ago, and nobody came.
-                Place::Lent(_) | Place::Offered(_) if stuck && !state.is_watched => {
-                    return self.take_as_understudy(&mut state);
-                }
-                _ => {}
-            }
-            let in_good_hands = matches!(state.place, Place::Application | Place::Watched(_));
-            let resting = in_good_hands && seen == state.begun;
-            quiet = if resting { quiet + 1 } else { 0 };
-            seen = state.begun;
-            if quiet > QUIET_TICKS {
-                quiet = 0;
-                state.urgent = false;
-                state.understudy_sleeps = true;
-                while state.understudy_sleeps && !state.stopped {
-                    state = self.tick.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-            } else {
-                drop(wait_for_tick(&self.tick, state, &self.state, TICK));
-                at_tick();
-                state = self.lock();
-            }
-        }
-    }
-
-    /// Whether an idle thread could go on while the call that is running waits for something. The lock is let go of meanwhile.
-    fn look_at_caller<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
-        let is_of_use = state.idle > 0 && matches!(state.place, Place::Lent(_));
-        let Some(caller) = state.caller.filter(|_| is_of_use) else { return (state, false) };
-        let call = state.begun;
-        drop(state);
-        let is_waiting = caller.is_waiting();
-        let state = self.lock();
-        let is_the_same = state.begun == call;
-        (state, is_waiting && is_the_same)
-    }
-
-    fn promote_idle(&self, state: &mut State) {
-        state.urgent = false;
-        state.slow = SLOWNESS;
-        if let Some(io) = state.place.take(Place::Application) {
-            state.place = Place::Offered(io);
-            if state.tell_one() {
-                self.duty.notify_one();
-            }
-        }
-    }
-
-    fn take_as_understudy(&self, state: &mut State) -> Option<Box<Io>> {
-        state.urgent = false;
-        state.slow = SLOWNESS;
-        state.place.take(Place::Understudy)
     }
 
     /// The worker has stopped: every thread ends when it is free, and calls that have not begun are dropped.

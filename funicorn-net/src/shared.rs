@@ -185,20 +185,24 @@ impl Shared {
 
     /// Wakes the holder of the I/O role if it waits. Call it after the work to be found has been stored.
     pub(crate) fn wake_waiting(&self) {
-        // Pairs with `about_to_wait`, all four accesses being in one order (or under one lock): either the waiter sees the work,
+        // Pairs with `wait_for_events`, all four accesses being in one order (or under one lock): either the waiter sees the work,
         // or we see that it waits.
         if self.waiting.load(Ordering::SeqCst) {
             self.poller.wake();
         }
     }
 
-    /// Announces a wait; afterwards look for work once more, then wait.
-    pub(crate) fn about_to_wait(&self) {
+    /// Waits for events up to `timeout`, or only asks for them if a response has ended or there `is_work`, which is asked once the
+    /// wait has been announced to [`wake_waiting`](Self::wake_waiting).
+    pub(crate) fn wait_for_events(
+        &self,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+        is_work: impl FnOnce() -> bool,
+    ) {
         self.waiting.store(true, Ordering::SeqCst);
-    }
-
-    /// The wait is over.
-    pub(crate) fn done_waiting(&self) {
+        let timeout = if self.has_completions() || is_work() { Some(Duration::ZERO) } else { timeout };
+        self.ask_poller(batch, timeout);
         // Who sees that late wakes once too often.
         self.waiting.store(false, Ordering::Release);
     }

@@ -5,7 +5,7 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use funicorn_http::Service;
 
@@ -207,10 +207,7 @@ fn watch(mut io: Box<Io>, shared: &Arc<Shared>) -> Option<Box<Io>> {
         Next::Rest => return None,
         Next::Watch => {}
     }
-    shared.about_to_wait();
-    let timeout = if shared.has_completions() { Some(Duration::ZERO) } else { timeout };
-    shared.ask_poller(&mut batch, timeout);
-    shared.done_waiting();
+    shared.wait_for_events(&mut batch, timeout, || false);
     let mut io = shared.rights.end_watch(&batch)?;
     io.end_wait(batch, shared);
     Some(io)
@@ -245,9 +242,9 @@ fn run(call: Box<Call>, shared: &Shared) {
     fork_guard::exit_if_forked();
 }
 
-/// The life of the understudy: watch, take the role when a call lasts, give it back when a thread is free.
+/// The life of the understudy: stand by, take the role when a call lasts, give it back when a thread is free.
 fn understudy(shared: &Arc<Shared>) {
-    while let Some(mut io) = shared.rights.watch(|| shared.flush_gathered()) {
+    while let Some(mut io) = shared.rights.stand_by(|| shared.flush_gathered()) {
         log::trace!(target: "funicorn::net", "promotion: the understudy takes the I/O role");
         // What a call has gathered until the role was taken out of it; later blocks are written at once.
         shared.flush_gathered();

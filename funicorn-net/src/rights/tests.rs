@@ -80,7 +80,7 @@ fn after_a_quick_call_the_role_is_taken_up_again() {
 fn the_understudy_takes_the_role_out_of_a_call_that_lasts() {
     let rights = Rights::default();
     thread::scope(|scope| {
-        let understudy = scope.spawn(|| rights.watch(|| ()));
+        let understudy = scope.spawn(|| rights.stand_by(|| ()));
         rights.lend(io(), false, || ());
         assert!(understudy.join().unwrap().is_some());
     });
@@ -91,7 +91,7 @@ fn the_understudy_takes_the_role_out_of_a_call_that_lasts() {
 fn the_understudy_wakes_up_when_a_call_begins() {
     let rights = Rights::default();
     thread::scope(|scope| {
-        let understudy = scope.spawn(|| rights.watch(|| ()));
+        let understudy = scope.spawn(|| rights.stand_by(|| ()));
         while !rights.lock().understudy_sleeps {
             thread::yield_now();
         }
@@ -104,7 +104,7 @@ fn the_understudy_wakes_up_when_a_call_begins() {
 fn a_call_that_is_about_to_wait_gives_the_role_away() {
     let rights = Rights::default();
     thread::scope(|scope| {
-        let understudy = scope.spawn(|| rights.watch(|| ()));
+        let understudy = scope.spawn(|| rights.stand_by(|| ()));
         rights.lend(io(), false, || ());
         rights.promote_now();
         assert!(understudy.join().unwrap().is_some());
@@ -121,7 +121,7 @@ fn an_idle_application_thread_goes_before_the_understudy() {
         }
         let understudy = scope.spawn(|| {
             // An idle thread that is slow to come loses its turn for a moment, and gets another.
-            while let Some(io) = rights.watch(|| ()) {
+            while let Some(io) = rights.stand_by(|| ()) {
                 rights.yield_role(io);
             }
         });
@@ -166,7 +166,7 @@ fn queued_calls_go_first_and_in_order() {
 fn a_role_on_offer_that_nobody_can_take_goes_to_the_understudy() {
     let rights = Rights::default();
     rights.offer(io());
-    assert!(rights.watch(|| ()).is_some());
+    assert!(rights.stand_by(|| ()).is_some());
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_stop_ends_every_thread_and_drops_what_has_not_begun() {
     rights.stop();
     assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
     assert!(rights.wait_for_threads(Duration::ZERO));
-    assert!(rights.watch(|| ()).is_none());
+    assert!(rights.stand_by(|| ()).is_none());
     rights.enqueue(call("/late"), || ());
 }
 
@@ -201,7 +201,7 @@ fn two_threads_and_an_understudy_never_lose_the_role() {
     rights.offer(io());
     thread::scope(|scope| {
         let understudy = scope.spawn(|| {
-            while let Some(io) = rights.watch(|| ()) {
+            while let Some(io) = rights.stand_by(|| ()) {
                 rights.yield_role(io);
             }
         });
@@ -327,7 +327,7 @@ fn a_call_that_waits_passes_the_role_on_though_others_go_by() {
     let rights = Rights::default();
     let (tell, told) = channel();
     thread::scope(|scope| {
-        let understudy = scope.spawn(|| rights.watch(|| ()));
+        let understudy = scope.spawn(|| rights.stand_by(|| ()));
         let idle = scope.spawn(|| rights.wait_for_duty(|| ()));
         while !rights.wants_role() {
             thread::yield_now();

@@ -32,7 +32,7 @@ impl Rights {
                 Place::Lent(_) if (stuck || caller_waits) && state.idle > 0 => self.promote_idle(&mut state),
                 // No thread is idle; or the role was offered a tick ago, and nobody came.
                 Place::Lent(_) | Place::Offered(_) if stuck && !state.is_watched => {
-                    return self.take_as_understudy(&mut state);
+                    return state.promote(Place::Understudy);
                 }
                 _ => {}
             }
@@ -68,19 +68,20 @@ impl Rights {
     }
 
     fn promote_idle(&self, state: &mut State) {
-        state.urgent = false;
-        state.slow = SLOWNESS;
-        if let Some(io) = state.place.take(Place::Application) {
+        if let Some(io) = state.promote(Place::Application) {
             state.place = Place::Offered(io);
             if state.tell_one() {
                 self.duty.notify_one();
             }
         }
     }
+}
 
-    fn take_as_understudy(&self, state: &mut State) -> Option<Box<Io>> {
-        state.urgent = false;
-        state.slow = SLOWNESS;
-        state.place.take(Place::Understudy)
+impl State {
+    /// Takes the role out of a call that lasts. From now on calls are taken to be slow.
+    fn promote(&mut self, next: Place) -> Option<Box<Io>> {
+        self.urgent = false;
+        self.slow = SLOWNESS;
+        self.place.take(next)
     }
 }

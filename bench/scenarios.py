@@ -97,7 +97,8 @@ def growth(given: argparse.Namespace, deadline: float) -> dict[str, list]:
 
         points = in_turns(places, min(given.rounds, ROUNDS), deadline, measured, statistics.median)
         results[axis] = [[place, cpu] for place, cpu in points.items() if not isinstance(cpu, str)]
-        print(f"\n== cost against {axis}: " + ", ".join(f"{place}: {cpu:.2f} us" for place, cpu in results[axis]))
+        words = (f"{place}: {cpu if isinstance(cpu, str) else f'{cpu:.2f} us'}" for place, cpu in points.items())
+        print(f"\n== cost against {axis}: {', '.join(words)}")
     return results
 
 

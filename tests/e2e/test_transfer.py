@@ -141,10 +141,11 @@ def test_bodies_one_after_the_other_take_the_same_memory(serve):
     with server.connect() as connection:
         for _ in range(20):
             connection.request("PUT", "/", body=body)
-        before = page_faults(worker(server))
+        pid = worker(server)
+        before = page_faults(pid)
         for _ in range(100):
             assert connection.request("PUT", "/", body=body).body == body
-        assert page_faults(worker(server)) - before < 100, "less than one for a request"
+        assert page_faults(pid) - before < 100, "less than one for a request"
 
 
 def test_an_upload_that_is_given_up_leaves_nothing(transfer, tmp_path):

@@ -150,19 +150,19 @@ fn work(serving: Serving<'_>, listeners: Vec<Listener>, context: WorkerContext, 
         Ok(interpreter) => interpreter,
         Err(error) => return speaker.give_up(&error.into()).code(),
     };
-    let exit = match serving.run(listeners, context.control, context.ready) {
-        Ok(()) => {
+    let code = match serving.run(listeners, context.control, context.ready) {
+        Ok(ended_by_handler) => {
             bound_finalization(graceful_timeout, Exit::Internal);
-            Exit::Success
+            ended_by_handler.unwrap_or(Exit::Success.code())
         }
         Err(error) => {
             let exit = speaker.give_up(&error);
             bound_finalization(FAILED_FINALIZATION, exit);
-            exit
+            exit.code()
         }
     };
     interpreter.finalize();
-    exit.code()
+    code
 }
 
 /// Ends the process with `exit` should Python not end: it waits for the application's own threads, however long they run.

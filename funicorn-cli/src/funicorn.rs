@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use funicorn_http::Address;
 use funicorn_net::{BACKLOG, BindError, Control, Listener, Observer, Order, ReadyNotice, StopHandle, Worker};
-use funicorn_wsgi::{Interpreter, InterpreterError, LoadError, WsgiService};
+use funicorn_wsgi::{Interpreter, InterpreterError, LoadError, SignalWakeup, WsgiService};
 
 use crate::{AccessLog, Config, ConfigError};
 
@@ -91,7 +91,7 @@ impl Funicorn {
         let serving = Serving { config: &self.config, workers: 1, observer };
         let served = serving.run(listeners, control, ReadyNotice::to_nobody());
         interpreter.finalize();
-        served
+        served.map(drop)
     }
 
     /// Has [`run`](Self::run) return once the requests in flight are finished. From any thread, also before `run`.
@@ -140,17 +140,27 @@ pub(crate) struct Serving<'a> {
 }
 
 impl Serving<'_> {
-    /// Loads the application and serves it. Everything that holds Python objects is gone when this returns.
+    /// Loads the application and serves it. Everything that holds Python objects is gone when this returns: the exit code, if a signal
+    /// handler of the application has ended the server with one.
     pub(crate) fn run(
         self,
         listeners: Vec<Listener>,
-        control: Control,
+        mut control: Control,
         ready: ReadyNotice,
-    ) -> Result<(), ServeError> {
+    ) -> Result<Option<i32>, ServeError> {
         let service = WsgiService::load(&self.config.application, self.config.wsgi(self.workers))?;
+        let service = Arc::new(service);
+        // After the application, which may want to be told of signals itself.
+        let wakeup = SignalWakeup::install();
+        match &wakeup {
+            Ok(wakeup) => control.attend_to(wakeup.source()?)?,
+            Err(error) => log::debug!("nobody is told of signals for Python: {error}"),
+        }
         let config = self.config.worker(self.workers);
-        let worker = Worker::new(listeners, Arc::new(service), config, control, self.observer)?;
+        let for_worker = Arc::clone(&service);
+        let worker = Worker::new(listeners, for_worker, config, control, self.observer)?;
         ready.ready();
-        Ok(worker.run()?)
+        worker.run()?;
+        Ok(service.ended_by_handler())
     }
 }

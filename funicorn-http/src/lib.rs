@@ -113,7 +113,7 @@ pub use proxy_protocol::{ProxyHeader, ProxyProtocol};
 pub use refusal::{Refusal, encode_refusal};
 pub use request::{Request, RequestHead, RequestHeadBuilder, TargetForm, Version};
 pub use response::{BodyLength, HeaderError, ResponseHead};
-pub use service::Service;
+pub use service::{Service, StartedThread, ThreadEnd, ThreadLife};
 pub use session::{Event, ReceivedHead, Session};
 pub use writer::{AbortReason, FileRange, ResponseSink, ResponseWriter, SendError};
 

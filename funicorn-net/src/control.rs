@@ -6,6 +6,10 @@
 //!   and a second signal for the end at once;
 //! - the *lifeline*, a socket to the supervisor: orders come as bytes, and its end says that the supervisor is dead;
 //! - [`StopHandle`]s, from any thread.
+//!
+//! What the supervisor orders is also told to a signal handler that the *application* has put in the place of ours, as if the
+//! supervisor had sent the signal: applications count on that to tidy up. Beside the orders the same descriptor tells of signals
+//! that wait for the service's attention ([`Control::attend_to`]).
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -16,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 
 use crate::fork_guard;
-use crate::signals::{Signals, drain};
+use crate::signals::{Signals, drain, pass_on};
 
 /// What a worker is told to do, from the mildest to the sharpest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +41,15 @@ impl Order {
             Self::StopGracefully => b'g',
             Self::StopNow => b'n',
             Self::EndAtOnce => b'e',
+        }
+    }
+
+    /// The signal that a supervisor which knows no lifeline would have sent.
+    fn signal(self) -> Option<i32> {
+        match self {
+            Self::StopGracefully => Some(libc::SIGTERM),
+            Self::StopNow => Some(libc::SIGQUIT),
+            Self::EndAtOnce => None,
         }
     }
 
@@ -106,6 +119,8 @@ pub struct Control {
     stop_signals: AtomicU32,
     lifeline: Option<Arc<UnixStream>>,
     is_orphan: AtomicBool,
+    /// Readable when a signal waits for the service.
+    attention: Option<OwnedFd>,
 }
 
 impl Control {
@@ -126,14 +141,33 @@ impl Control {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let handle = StopHandle { shared: Arc::new(Shared { order: AtomicU8::new(0), wake }) };
         let (stop_signals, is_orphan) = (AtomicU32::new(0), AtomicBool::new(false));
-        let control = Self { readable, handle, signals, stop_signals, lifeline, is_orphan };
+        let attention = None;
+        let control = Self { readable, handle, signals, stop_signals, lifeline, is_orphan, attention };
         for source in control.descriptors() {
-            epoll::add(&control.readable, source, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+            control.listen_to(source)?;
         }
         for fd in control.descriptors().chain([control.readable.as_fd()]) {
             fork_guard::watch(fd);
         }
         Ok(control)
+    }
+
+    /// Has the service attended to ([`Service::attend`](funicorn_http::Service::attend)) whenever there are bytes to read from
+    /// `source`, which is set not to block: a pipe that an interpreter writes to when a signal comes, say. The bytes are read
+    /// and thrown away.
+    ///
+    /// # Errors
+    /// When the system cannot watch `source`.
+    pub fn attend_to(&mut self, source: OwnedFd) -> io::Result<()> {
+        rustix::io::ioctl_fionbio(&source, true)?;
+        self.listen_to(source.as_fd())?;
+        fork_guard::watch(source.as_fd());
+        self.attention = Some(source);
+        Ok(())
+    }
+
+    fn listen_to(&self, source: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(epoll::add(&self.readable, source, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?)
     }
 
     /// A handle by which any thread can stop the worker.
@@ -159,6 +193,25 @@ impl Control {
         by_handle.max(self.take_signals()).max(self.take_lifeline())
     }
 
+    /// Whether the service has asked for attention since the last call.
+    pub(crate) fn take_attention(&self) -> bool {
+        let Some(source) = &self.attention else { return false };
+        let mut bytes = [0; 64];
+        let mut is_asked = false;
+        // A read that does not fill the buffer has emptied the pipe.
+        while let Ok(len) = rustix::io::read(source, &mut bytes) {
+            is_asked |= len > 0;
+            if len == 0 {
+                // At its end it would stay readable for ever; should this fail, the loop only goes round more often.
+                let _ = epoll::delete(&self.readable, source);
+            }
+            if len < bytes.len() {
+                break;
+            }
+        }
+        is_asked
+    }
+
     fn take_signals(&self) -> Option<Order> {
         let arrived = self.signals.as_ref()?.take();
         let before = self.stop_signals.fetch_add(arrived.stops(), Ordering::SeqCst);
@@ -176,8 +229,9 @@ impl Control {
             match (&mut &*lifeline).read(&mut bytes) {
                 Ok(0) => break,
                 Ok(len) => {
-                    sharpest =
-                        sharpest.max(bytes[..len].iter().filter_map(|&byte| Order::from_byte(byte)).max());
+                    let order = bytes[..len].iter().filter_map(|&byte| Order::from_byte(byte)).max();
+                    order.and_then(Order::signal).into_iter().for_each(pass_on);
+                    sharpest = sharpest.max(order);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sharpest,
@@ -193,9 +247,9 @@ impl Control {
 
     fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let handle = self.handle.shared.wake.as_fd();
-        [Some(handle), self.signals.as_ref().map(AsFd::as_fd), self.lifeline.as_ref().map(AsFd::as_fd)]
-            .into_iter()
-            .flatten()
+        let signals = self.signals.as_ref().map(AsFd::as_fd);
+        let lifeline = self.lifeline.as_ref().map(AsFd::as_fd);
+        [Some(handle), signals, lifeline, self.attention.as_ref().map(AsFd::as_fd)].into_iter().flatten()
     }
 }
 

@@ -40,6 +40,7 @@
 mod acceptor;
 mod address;
 mod arriving;
+mod attention;
 mod budget;
 mod call;
 mod config;

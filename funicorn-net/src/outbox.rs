@@ -12,13 +12,13 @@ mod piece;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use funicorn_http::FileRange;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, wait_for_tick};
 use crate::transport::Transport;
 pub(crate) use piece::SpooledRange;
 use piece::{Piece, write_output};
@@ -26,6 +26,18 @@ use piece::{Piece, write_output};
 /// The peer will get nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
+
+/// Why a wait for room is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// There is room.
+    Made,
+    /// There may be none, but the waiting thread has something else to do first.
+    Interrupted,
+}
+
+/// How often a thread that waits for room looks whether it has something else to do.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// How a flush ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,14 +343,25 @@ impl Outbox {
     }
 
     /// Waits until at most `memory` bytes are kept in memory and none in spool files. The flusher is another thread.
-    pub(crate) fn wait_for_room(&self, memory: usize) -> Result<(), Broken> {
+    /// `interrupted`, where given, is asked now and then whether to come back before.
+    pub(crate) fn wait_for_room(
+        &self,
+        memory: usize,
+        interrupted: Option<&dyn Fn() -> bool>,
+    ) -> Result<Room, Broken> {
         let mut state = self.lock();
         while !state.broken && (state.memory > memory || state.spooled > 0) {
+            if interrupted.is_some_and(|interrupted| interrupted()) {
+                return Ok(Room::Interrupted);
+            }
             state.waiters += 1;
-            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match interrupted {
+                None => self.progress.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(_) => wait_for_tick(&self.progress, state, &self.state, BETWEEN_LOOKS),
+            };
             state.waiters -= 1;
         }
-        if state.broken { Err(Broken) } else { Ok(()) }
+        if state.broken { Err(Broken) } else { Ok(Room::Made) }
     }
 
     /// Gives up what waits; every later write fails.

@@ -352,6 +352,11 @@ impl Rights {
         drop(calls);
     }
 
+    /// Whether [`stop`](Self::stop) has been called.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
     /// An application thread is about to be started.
     pub(crate) fn thread_starts(&self) {
         self.lock().alive += 1;

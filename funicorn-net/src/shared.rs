@@ -1,12 +1,16 @@
 //! What do all threads of a worker share? The service, the poller, the two rights, and what finished calls report.
 
+use std::io;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use funicorn_http::{HttpDate, Limits, Service};
 
+use crate::attention::Attention;
 use crate::config::WorkerConfig;
 use crate::connection::Connection;
+use crate::control::{Order, StopHandle};
+use crate::fork_guard;
 use crate::observer::Observer;
 use crate::poller::{Batch, Poller, Seat};
 use crate::refusals::Refusals;
@@ -60,6 +64,9 @@ pub(crate) struct Shared {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) poller: Arc<Poller>,
     pub(crate) rights: Rights,
+    pub(crate) attention: Attention,
+    /// For the service, which may ask to stop.
+    stop: StopHandle,
     pub(crate) refusals: Refusals,
     completions: Mutex<Vec<Completion>>,
     /// Whether there are any. Changed under their lock, and asked without it several times a request.
@@ -83,8 +90,11 @@ impl Shared {
         config: WorkerConfig,
         observer: Option<Arc<dyn Observer>>,
         poller: Poller,
-    ) -> Self {
-        Self {
+        stop: StopHandle,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            attention: Attention::new(config.threads, &*service)?,
+            stop,
             service,
             limits: Arc::new(config.limits.request.clone()),
             spool: Spool::new(config.spool_dir.clone(), &config.limits),
@@ -101,7 +111,7 @@ impl Shared {
             stage: AtomicU8::new(Stage::Serving as u8),
             in_flight: AtomicUsize::new(0),
             date: Mutex::new((0, HttpDate::new(SystemTime::UNIX_EPOCH))),
-        }
+        })
     }
 
     /// Runs `wait`, which may block, while the service lets go of what the calling thread holds.
@@ -113,6 +123,16 @@ impl Shared {
     /// comes back from a wait would otherwise be kept out for a switch interval of the interpreter, 5 ms.
     pub(crate) fn unheld(&self, mut act: impl FnMut()) {
         if self.in_flight() > 1 { self.blocking(act) } else { act() }
+    }
+
+    /// Has the service do what has come up outside of its calls, and stops the worker if it says so. On the thread that runs the
+    /// worker, which must not have the I/O role in hand: a signal handler may take long.
+    pub(crate) fn attend(&self) {
+        self.attention.begin();
+        if self.service.attend().is_break() {
+            self.stop.stop(Order::StopGracefully);
+        }
+        fork_guard::exit_if_forked();
     }
 
     /// Counts a call of the service for as long as `call` runs.
@@ -177,9 +197,11 @@ impl Shared {
 
     /// Asks the poller for events, and waits for some up to `timeout`.
     pub(crate) fn ask_poller(&self, batch: &mut Batch, timeout: Option<Duration>) {
-        if let Err(error) = self.poller.wait(batch, timeout) {
+        match self.poller.wait(batch, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.attention.ask(),
             // Only a bug of ours makes epoll fail; a loop that goes round is still better than a dead worker.
-            log::error!("waiting for events failed: {error}");
+            Err(error) => log::error!("waiting for events failed: {error}"),
         }
     }
 
@@ -210,6 +232,12 @@ impl Shared {
     /// Whether a response has ended that the loop has not seen.
     pub(crate) fn has_completions(&self) -> bool {
         self.has_completions.load(Ordering::SeqCst)
+    }
+
+    /// The worker has stopped: every thread of it is to end.
+    pub(crate) fn stop(&self) {
+        self.rights.stop();
+        self.attention.ask();
     }
 
     pub(crate) fn stage(&self) -> Stage {

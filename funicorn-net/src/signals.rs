@@ -179,6 +179,15 @@ pub(crate) fn reset_in_forked_child() {
     }
 }
 
+/// Sends `signal` to this process if the application has a handler of its own for it.
+pub(crate) fn pass_on(signal: i32) {
+    let handler = handler(signal);
+    if handler != libc::SIG_DFL && handler != libc::SIG_IGN && !is_ours(signal) {
+        // SAFETY: kill and getpid have no preconditions. To the process, as from outside: the kernel prefers its main thread.
+        unsafe { libc::kill(libc::getpid(), signal) };
+    }
+}
+
 /// Blocks every signal in this thread until it is dropped, in both processes if there is a fork in between.
 pub(crate) struct Blocked {
     before: libc::sigset_t,

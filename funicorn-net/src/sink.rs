@@ -17,7 +17,7 @@ use crate::budget::Share;
 use crate::connection::Connection;
 use crate::fork_guard;
 use crate::observer::Exchange;
-use crate::outbox::{Block, Broken, Flush};
+use crate::outbox::{Block, Broken, Flush, Room};
 use crate::overflow::Overflow;
 use crate::shared::{After, Completion, Shared, Stage};
 
@@ -265,11 +265,20 @@ impl Http1Sink {
 
     /// Waits until the client has taken enough; somebody else flushes meanwhile.
     fn wait_for_room(&self) -> Result<(), SendError> {
-        self.shared.rights.promote_now();
-        let mut result = Ok(());
-        let mark = self.shared.config.limits.response_memory / 2;
-        self.shared.blocking(|| result = self.connection.outbox.wait_for_room(mark));
-        result.map_err(|broken| self.broken(broken))
+        let Self { shared, connection, .. } = self;
+        let mark = shared.config.limits.response_memory / 2;
+        let attention = &shared.attention;
+        let is_due = || attention.is_due_between_calls();
+        let interrupted: Option<&dyn Fn() -> bool> = attention.is_between_calls().then_some(&is_due);
+        shared.rights.promote_now();
+        loop {
+            let mut result = Ok(Room::Made);
+            shared.blocking(|| result = connection.outbox.wait_for_room(mark, interrupted));
+            match result.map_err(|broken| self.broken(broken))? {
+                Room::Made => return Ok(()),
+                Room::Interrupted => shared.attend(),
+            }
+        }
     }
 
     /// Tells the observer, and the loop.

@@ -1,13 +1,14 @@
 //! How does a worker live? [`Worker::run`] starts its threads, serves until it is told to stop, and ends them.
 //!
-//! The calling thread is application thread 0: a service that must be loaded and run on the process's main thread is.
+//! The calling thread is application thread 0, or, if the service wants it so and there are several, the one that attends to it:
+//! see [`attention`](crate::attention).
 
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use funicorn_http::Service;
+use funicorn_http::{Service, StartedThread, ThreadEnd};
 
 use crate::call::Call;
 use crate::config::WorkerConfig;
@@ -21,6 +22,10 @@ use crate::poller::Poller;
 use crate::rights::{Duty, Next, QUICK};
 use crate::shared::Shared;
 use crate::sync::thread;
+
+/// The stack of an application thread that the service does not start itself: what the system gives to a program's main thread,
+/// since the code that runs on it may count on that.
+const STACK: usize = 8 << 20;
 
 /// One server in one process: listeners, connections, and the threads that call the service.
 pub struct Worker {
@@ -43,13 +48,16 @@ impl Worker {
     ) -> io::Result<Self> {
         fork_guard::arm();
         config.limits.connections = affordable_connections(config.limits.connections);
-        let shared = Arc::new(Shared::new(service, config, observer, Poller::new()?));
+        let shared = Arc::new(Shared::new(service, config, observer, Poller::new()?, control.handle())?);
         let io = Io::new(listeners, control, &shared)?;
         shared.rights.offer(Box::new(io));
         Ok(Self { shared })
     }
 
     /// Serves on the calling thread, and as many more as are configured, until the worker has stopped.
+    ///
+    /// With several threads and a service that [attends apart](Service::attends_apart) the calling thread calls nothing, and one more is
+    /// started in its place.
     ///
     /// Returns when every thread has ended. If one does not come back from its call in time, the process ends instead:
     /// there is no way to stop a thread from outside.
@@ -62,30 +70,72 @@ impl Worker {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name("understudy".to_owned()).spawn(move || understudy(&shared))?
         };
-        let mut threads = Vec::new();
+        let started = start_threads(&shared);
+        let threads = match started {
+            Ok(threads) => threads,
+            Err(error) => {
+                shared.stop();
+                let _ = understudy.join();
+                return Err(error);
+            }
+        };
+        if shared.attention.is_apart() {
+            attend(&shared);
+        } else {
+            application_thread(&shared);
+        }
+        threads.into_iter().for_each(|wait_for_end| wait_for_end());
+        // A panic was logged where it happened.
+        let _ = understudy.join();
+        Ok(())
+    }
+}
+
+/// Starts the application threads; the calling thread counts as one unless it attends apart. Returns what waits for the end of each.
+///
+/// # Errors
+/// When there would be none.
+fn start_threads(shared: &Arc<Shared>) -> io::Result<Vec<ThreadEnd>> {
+    let mut threads = Vec::new();
+    let calls_itself = usize::from(!shared.attention.is_apart());
+    let wanted = shared.config.threads.max(1);
+    (0..calls_itself).for_each(|_| shared.rights.thread_starts());
+    while calls_itself + threads.len() < wanted {
         shared.rights.thread_starts();
-        for number in 1..shared.config.threads.max(1) {
-            shared.rights.thread_starts();
-            let for_thread = Arc::clone(&shared);
-            let builder = thread::Builder::new().name(format!("application-{number}"));
-            match builder.spawn(move || application_thread(&for_thread)) {
-                Ok(handle) => threads.push(handle),
-                Err(error) => {
-                    shared.rights.thread_ended();
-                    log::error!(
-                        "only {number} of {} threads could be started: {error}",
-                        shared.config.threads
-                    );
-                    break;
+        match start_thread(threads.len() + 1, shared) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                shared.rights.thread_ended();
+                let number = calls_itself + threads.len();
+                if number == 0 {
+                    return Err(error);
                 }
+                log::error!("only {number} of {wanted} threads could be started: {error}");
+                break;
             }
         }
-        application_thread(&shared);
-        for handle in threads.into_iter().chain([understudy]) {
+    }
+    Ok(threads)
+}
+
+fn start_thread(number: usize, shared: &Arc<Shared>) -> io::Result<ThreadEnd> {
+    let name = format!("application-{number}");
+    let for_thread = Arc::clone(shared);
+    match shared.service.start_thread(&name, Box::new(move || application_thread(&for_thread)))? {
+        StartedThread::Running(wait_for_end) => Ok(wait_for_end),
+        StartedThread::Ordinary(life) => {
+            let handle = thread::Builder::new().name(name).stack_size(STACK).spawn(life)?;
             // A panic was logged where it happened.
-            let _ = handle.join();
+            Ok(Box::new(move || drop(handle.join())))
         }
-        Ok(())
+    }
+}
+
+/// What the calling thread does while others call: it attends to the service, until the worker has stopped.
+fn attend(shared: &Shared) {
+    while !shared.rights.has_stopped() {
+        shared.attention.wait();
+        shared.attend();
     }
 }
 
@@ -107,6 +157,8 @@ enum Begun {
     Inline { call: Box<Call>, timed: bool },
     /// A call from the queue.
     Queued(Box<Call>),
+    /// To attend to the service. The role is lent.
+    Attend,
     /// To wait with the role, once the service has let go.
     Idle(Box<Io>),
     /// The role has gone elsewhere.
@@ -135,6 +187,10 @@ fn do_duties(shared: &Arc<Shared>) {
             Begun::Queued(call) => {
                 run_queued(call, shared);
                 None
+            }
+            Begun::Attend => {
+                shared.attend();
+                shared.rights.reclaim(None)
             }
             // It has let go, and so would not have said that; but the role must never be dropped.
             Begun::Idle(io) => {
@@ -168,6 +224,10 @@ fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
             (io, call)
         }
         Duty::Io(mut io, None) => loop {
+            if shared.attention.is_due_between_calls() {
+                lend(io, shared);
+                return Begun::Attend;
+            }
             match io.next(shared, holder) {
                 Step::Call(call) => break (io, call),
                 Step::Idle if holder == Holder::Application => return Begun::Idle(io),
@@ -181,7 +241,7 @@ fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
                     return Begun::Nothing;
                 }
                 Step::Stopped => {
-                    shared.rights.stop();
+                    shared.stop();
                     // The watcher is to end too.
                     shared.poller.wake();
                     return Begun::Nothing;
@@ -189,9 +249,13 @@ fn begin(duty: Duty, holder: Holder, shared: &Arc<Shared>) -> Begun {
             }
         },
     };
+    Begun::Inline { call, timed: lend(io, shared) }
+}
+
+/// Lends the role for the time of a call. Returns whether that time is wanted.
+fn lend(io: Box<Io>, shared: &Shared) -> bool {
     let has_work = io.has_work(shared);
-    let timed = shared.rights.lend(io, has_work, || shared.poller.wake());
-    Begun::Inline { call, timed }
+    shared.rights.lend(io, has_work, || shared.poller.wake())
 }
 
 /// Lets go of the role, in which nothing is to be done, and waits for events if nobody else does. Gives the role back when there is
@@ -259,7 +323,7 @@ fn understudy(shared: &Arc<Shared>) {
                     break;
                 }
                 Step::Stopped => {
-                    shared.rights.stop();
+                    shared.stop();
                     break;
                 }
             }

@@ -52,9 +52,11 @@ mod recollection;
 mod repeated;
 mod response;
 mod service;
+mod signals;
 mod sole_reference;
 mod spec;
 mod start_response;
+mod threads;
 mod traceback;
 
 pub use application::LoadError;
@@ -63,6 +65,7 @@ pub use interpreter::{Interpreter, InterpreterConfig, InterpreterError, python_v
 pub use parts::ResponsePart;
 pub use pool::{Busy, PoolConfig, ThreadPool};
 pub use service::{WsgiConfig, WsgiService};
+pub use signals::SignalWakeup;
 pub use spec::{ApplicationSpec, SpecError};
 
 /// The README's example is compiled with the tests.

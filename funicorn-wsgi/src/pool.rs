@@ -8,9 +8,9 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
-use funicorn_http::{Request, RequestHead, ResponseWriter, SendError, Service};
+use funicorn_http::{Request, RequestHead, ResponseWriter, SendError, Service, StartedThread, ThreadEnd};
 
 use crate::ResponsePart;
 use crate::parts::PartSink;
@@ -77,8 +77,12 @@ pub struct ThreadPool {
     service: Arc<dyn Service>,
     /// Taken at the end, which tells the threads.
     calls: Option<SyncSender<Call>>,
-    threads: Vec<JoinHandle<()>>,
+    /// What waits for the end of each.
+    threads: Vec<ThreadEnd>,
 }
+
+/// The stack of an ordinary thread: what the system gives to a program's main thread, since an application may count on that.
+const STACK: usize = 8 << 20;
 
 /// A request that waits for a thread.
 struct Call {
@@ -106,9 +110,7 @@ impl ThreadPool {
         let receiver = Arc::new(Mutex::new(receiver));
         let mut pool = Self { service, calls: Some(sender), threads: Vec::new() };
         for number in 0..config.threads.max(1) {
-            let (service, calls) = (Arc::clone(&pool.service), Arc::clone(&receiver));
-            let builder = thread::Builder::new().name(format!("application-{number}"));
-            pool.threads.push(builder.spawn(move || live(&*service, &calls))?);
+            pool.threads.push(start_thread(number + 1, &pool.service, &receiver)?);
         }
         Ok(pool)
     }
@@ -148,10 +150,7 @@ impl Drop for ThreadPool {
         let threads = &mut self.threads;
         // The calling thread may be attached, and the threads need the interpreter to finish.
         self.service.blocking(&mut || {
-            for thread in threads.drain(..) {
-                // A panic was logged where it happened.
-                let _ = thread.join();
-            }
+            threads.drain(..).for_each(|wait_for_end| wait_for_end());
         });
     }
 }
@@ -159,6 +158,24 @@ impl Drop for ThreadPool {
 impl std::fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ThreadPool").field("threads", &self.threads.len()).finish_non_exhaustive()
+    }
+}
+
+/// Starts a thread, of the service's own kind if it has one.
+fn start_thread(
+    number: usize,
+    service: &Arc<dyn Service>,
+    calls: &Arc<Mutex<Receiver<Call>>>,
+) -> io::Result<ThreadEnd> {
+    let name = format!("application-{number}");
+    let (for_thread, calls) = (Arc::clone(service), Arc::clone(calls));
+    match service.start_thread(&name, Box::new(move || live(&*for_thread, &calls)))? {
+        StartedThread::Running(wait_for_end) => Ok(wait_for_end),
+        StartedThread::Ordinary(life) => {
+            let handle = thread::Builder::new().name(name).stack_size(STACK).spawn(life)?;
+            // A panic was logged where it happened.
+            Ok(Box::new(move || drop(handle.join())))
+        }
     }
 }
 

@@ -35,12 +35,12 @@ impl From<SendError> for Failure {
     }
 }
 
-/// Answers one request with `application`. `request` says which, for the log.
+/// Answers one request with `application`. `request` says which, for the log, and `raised` hears of what it raises.
 pub(crate) fn respond(
     application: &Bound<'_, PyAny>,
     environ: &Bound<'_, PyDict>,
     callables: &Callables,
-    request: &dyn Fn() -> String,
+    (request, raised): (&dyn Fn() -> String, &dyn Fn(&PyErr)),
 ) {
     let py = application.py();
     let exchange = callables.exchange.get();
@@ -52,11 +52,17 @@ pub(crate) fn respond(
         }
         Err(error) => Err(Failure::Application(error.clone_ref(py))),
     };
+    if let Err(Failure::Application(error)) = &outcome {
+        raised(error);
+    }
     if let Some(response) = exchange.close(py) {
         end(py, response, outcome, request);
     }
-    if let Ok(result) = result {
-        close(&result, request);
+    if let Ok(result) = result
+        && let Err(error) = close(&result)
+    {
+        raised(&error);
+        log_exception(py, request, &error);
     }
 }
 
@@ -224,21 +230,18 @@ fn finish(py: Python<'_>, response: Response, request: &dyn Fn() -> String) {
 }
 
 /// Calls `close()` of what the application returned, if it has one. Lists and tuples have none.
-fn close(result: &Bound<'_, PyAny>, request: &dyn Fn() -> String) {
+fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = result.py();
     if result.is_exact_instance_of::<PyList>() || result.is_exact_instance_of::<PyTuple>() {
-        return;
+        return Ok(());
     }
-    let outcome = match result.getattr_opt(intern!(py, "close")) {
+    match result.getattr_opt(intern!(py, "close")) {
         Ok(Some(close)) => {
             log::trace!(target: "funicorn::wsgi", "calling close()");
             close.call0().map(drop)
         }
         Ok(None) => Ok(()),
         Err(error) => Err(error),
-    };
-    if let Err(error) = outcome {
-        log_exception(py, request, &error);
     }
 }
 

@@ -1,9 +1,12 @@
 //! How does a WSGI application become a [`Service`]?
 
+use std::io;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use funicorn_http::{
-    Body, ConnectionInfo, HeaderMap, Refusal, Request, RequestHead, ResponseWriter, Service,
+    Body, ConnectionInfo, HeaderMap, Refusal, Request, RequestHead, ResponseWriter, Service, StartedThread,
+    ThreadLife,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyContext;
@@ -15,8 +18,9 @@ use crate::errors::ErrorLog;
 use crate::exchange::{Callables, Response};
 use crate::input::Input;
 use crate::response::respond;
+use crate::signals::EndedByHandler;
 use crate::start_response::HeaderRules;
-use crate::{ApplicationSpec, path, traceback};
+use crate::{ApplicationSpec, path, threads, traceback};
 
 /// What the adapter is told about the server that it works for.
 #[derive(Clone, Debug)]
@@ -90,6 +94,7 @@ pub struct WsgiService {
     spares: Mutex<Vec<Callables>>,
     /// The context that stood after loading. Each request runs in a copy.
     context: Py<PyContext>,
+    ended: EndedByHandler,
 }
 
 impl WsgiService {
@@ -117,7 +122,15 @@ impl WsgiService {
             rules: Arc::new(HeaderRules::new(config.strict_headers)),
             spares: Mutex::default(),
             context: current_context(py)?,
+            ended: EndedByHandler::default(),
         })
+    }
+
+    /// The exit code with which a signal handler of the application has ended the server, if one has: it has raised `SystemExit`, or
+    /// anything else (code 1), between two requests, or `SystemExit` and its like within one.
+    #[must_use]
+    pub fn ended_by_handler(&self) -> Option<i32> {
+        self.ended.code()
     }
 
     fn serve(
@@ -138,7 +151,8 @@ impl WsgiService {
         {
             let _context = EnteredContext::copy_of(self.context.bind(py))?;
             let _open = callables.open(py, Response::new(response));
-            respond(self.application.bind(py), &environ, &callables, &|| describe(head));
+            let raised = |error: &PyErr| self.ended.look_at(py, error);
+            respond(self.application.bind(py), &environ, &callables, (&|| describe(head), &raised));
         }
         drop(environ);
         self.keep(py, callables);
@@ -173,6 +187,8 @@ impl Service for WsgiService {
             return;
         }
         Python::attach(|py| {
+            // What came while nobody was served is not this client's.
+            self.ended.run_handlers(py);
             if let Err(error) = self.serve(py, (&head, &path), (body, &connection), response) {
                 log::error!(
                     "{}: the request could not be set up\n{}",
@@ -183,12 +199,27 @@ impl Service for WsgiService {
         });
     }
 
+    fn start_thread(&self, name: &str, life: ThreadLife) -> io::Result<StartedThread> {
+        threads::start(name, life, &self.ended)
+    }
+
     fn thread(&self, body: &mut dyn FnMut()) {
         Python::attach(|_| body());
     }
 
     fn blocking(&self, wait: &mut dyn FnMut()) {
         without_interpreter(wait);
+    }
+
+    fn attend(&self) -> ControlFlow<()> {
+        Python::attach(|py| self.ended.run_handlers(py));
+        self.ended.code().map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()))
+    }
+
+    /// With several application threads Python's main thread calls none of the requests, as in gunicorn's thread worker: what a signal
+    /// handler raises there is nobody's request, and every request runs on a thread with `threading`'s hooks.
+    fn attends_apart(&self) -> bool {
+        true
     }
 }
 

@@ -189,8 +189,10 @@ def test_a_worker_that_gets_term_itself_is_replaced(serve):
     assert int(server.get().body.split()[1]) != pid
 
 
-def test_a_non_daemon_thread_is_waited_for_as_python_does(serve, gate):
-    server = serve("""
+@pytest.mark.parametrize("threads", ["1", "2", "8"])
+def test_a_non_daemon_thread_is_waited_for_as_python_does(serve, gate, threads):
+    server = serve(
+        """
         import threading
         def work():
             open("gate").read()
@@ -199,9 +201,14 @@ def test_a_non_daemon_thread_is_waited_for_as_python_does(serve, gate):
             threading.Thread(target=work).start()
             start_response("200 OK", [])
             return []
-        """)
-    server.get()
-    server.signal(signal.SIGTERM)
+        """,
+        "--threads",
+        threads,
+    )
+    with server.connect() as idle:
+        idle.request()
+        server.signal(signal.SIGTERM)
+        idle.assert_ended()
     gate.open()
     assert server.wait() == 0
     assert server.note("worked") == "x"

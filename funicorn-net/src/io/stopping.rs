@@ -14,6 +14,9 @@ const JUST_ENDING: Duration = Duration::from_millis(100);
 impl Io {
     /// Does what the operator or the supervisor asks for.
     pub(super) fn obey(&mut self, shared: &Arc<Shared>) {
+        if self.control.take_attention() {
+            shared.attention.ask();
+        }
         match self.control.take() {
             None => {}
             Some(Order::StopGracefully) => self.stop_gracefully(shared),

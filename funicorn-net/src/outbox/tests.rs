@@ -61,7 +61,7 @@ fn a_vanished_peer_breaks_the_outbox() {
     let outbox = Outbox::default();
     assert_eq!(outbox.write(&transport, b"x"), Err(Broken));
     assert_eq!(outbox.flush(&transport, usize::MAX), Flush::Broken);
-    assert_eq!(outbox.wait_for_room(0), Err(Broken));
+    assert_eq!(outbox.wait_for_room(0, None), Err(Broken));
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn room_is_waited_for() {
     let block = Block { front: b"", body: &large, own: &mut |taken| large.slice(taken..), back: b"" };
     outbox.write_block(&transport, block).unwrap();
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| outbox.wait_for_room(1000));
+        let waiting = scope.spawn(|| outbox.wait_for_room(1000, None));
         scope.spawn(|| read_exactly(&mut peer, 4_000_000));
         while outbox.flush(&transport, usize::MAX) != Flush::Done {
             std::thread::yield_now();
         }
-        assert_eq!(waiting.join().unwrap(), Ok(()));
+        assert_eq!(waiting.join().unwrap(), Ok(Room::Made));
     });
 }
 

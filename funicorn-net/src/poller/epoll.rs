@@ -114,7 +114,8 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, fd)?)
     }
 
-    /// Waits for events up to `timeout` (`None`: without end) and puts them into `batch`; an interruption is no event.
+    /// Waits for events up to `timeout` (`None`: without end) and puts them into `batch`. A signal that interrupts the wait is
+    /// an error.
     pub(crate) fn wait(&self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         let mut room = [const { MaybeUninit::uninit() }; EVENTS];
         batch.fill([].into_iter());
@@ -125,7 +126,6 @@ impl Poller {
                 batch.fill(events.iter().map(Event::new));
                 Ok(())
             }
-            Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

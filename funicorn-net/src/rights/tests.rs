@@ -41,8 +41,10 @@ impl ResponseSink for Nothing {
 }
 
 fn io() -> Box<Io> {
-    let shared = Shared::new(Arc::new(Nothing), WorkerConfig::default(), None, Poller::new().unwrap());
-    Box::new(Io::new(Vec::new(), Control::new(None).unwrap(), &shared).unwrap())
+    let control = Control::new(None).unwrap();
+    let (service, poller) = (Arc::new(Nothing), Poller::new().unwrap());
+    let shared = Shared::new(service, WorkerConfig::default(), None, poller, control.handle()).unwrap();
+    Box::new(Io::new(Vec::new(), control, &shared).unwrap())
 }
 
 fn call(target: &str) -> Box<Call> {

@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use funicorn_http::{Address, BodyLength, Request, ResponseHead, ResponseWriter, Service};
 use funicorn_net::{
@@ -28,16 +29,42 @@ impl Running {
         configure: impl FnOnce(&mut WorkerConfig),
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
+        Self::controlled(service, configure, observer, |_| {})
+    }
+
+    /// A server whose service is attended to when there is something to read from `source`.
+    pub(crate) fn with_source(service: impl Service + 'static, source: OwnedFd, threads: usize) -> Self {
+        let attend = |control: &mut Control| control.attend_to(source).unwrap();
+        Self::controlled(service, |config| config.threads = threads, None, attend)
+    }
+
+    fn controlled(
+        service: impl Service + 'static,
+        configure: impl FnOnce(&mut WorkerConfig),
+        observer: Option<Arc<dyn Observer>>,
+        prepare: impl FnOnce(&mut Control),
+    ) -> Self {
         let address: BindAddress = "127.0.0.1:0".parse().unwrap();
         let listeners = Listener::bind(&address, BACKLOG).unwrap();
         let Address::Tcp(addr) = listeners[0].local().clone() else { panic!("a TCP listener") };
         let mut config = WorkerConfig::default();
         configure(&mut config);
-        let control = Control::new(None).unwrap();
+        let mut control = Control::new(None).unwrap();
+        prepare(&mut control);
         let stop = control.handle();
         let worker = Worker::new(listeners, Arc::new(service), config, control, observer).unwrap();
         let thread = std::thread::spawn(move || worker.run().unwrap());
         Self { addr, stop, thread: Some(thread) }
+    }
+
+    /// The thread that runs the worker.
+    pub(crate) fn runner(&self) -> ThreadId {
+        self.thread.as_ref().unwrap().thread().id()
+    }
+
+    /// Waits until the worker has stopped by itself.
+    pub(crate) fn wait(mut self) {
+        self.thread.take().unwrap().join().unwrap();
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

@@ -117,3 +117,19 @@ fn an_attached_thread_can_end_the_pool() {
     Python::attach(|_| drop(pool));
     assert_eq!(body(&received), b"hola", "what was taken is answered");
 }
+
+#[test]
+fn its_threads_are_pythons_own() {
+    let pool = pool(
+        "
+        import threading
+        def app(environ, start_response):
+            thread = threading.current_thread()
+            start_response('200 OK', [])
+            return [f'{thread.name} {thread.daemon} {type(thread).__name__}'.encode()]
+        ",
+        1,
+    );
+    let received = submit(&pool, request("/", Body::empty())).unwrap();
+    assert_eq!(body(&received), b"application-1 False Thread");
+}

@@ -187,8 +187,6 @@ impl Service for WsgiService {
             return;
         }
         Python::attach(|py| {
-            // What came while nobody was served is not this client's.
-            self.ended.run_handlers(py);
             if let Err(error) = self.serve(py, (&head, &path), (body, &connection), response) {
                 log::error!(
                     "{}: the request could not be set up\n{}",

@@ -35,14 +35,23 @@ impl From<SendError> for Failure {
     }
 }
 
-/// Answers one request with `application`. `request` says which, for the log, and `raised` hears of what it raises.
+/// Who else has to do with a request, beside the application.
+pub(crate) struct Bystanders<'a> {
+    /// Says which request it is, for the log.
+    pub(crate) request: &'a dyn Fn() -> String,
+    /// Hears of what the application raises.
+    pub(crate) raised: &'a dyn Fn(&PyErr),
+}
+
+/// Answers one request with `application`.
 pub(crate) fn respond(
     application: &Bound<'_, PyAny>,
     environ: &Bound<'_, PyDict>,
     callables: &Callables,
-    (request, raised): (&dyn Fn() -> String, &dyn Fn(&PyErr)),
+    bystanders: &Bystanders<'_>,
 ) {
     let py = application.py();
+    let Bystanders { request, raised } = bystanders;
     let exchange = callables.exchange.get();
     let result = application.call1((environ, callables.start_response.bind(py)));
     let outcome = match &result {

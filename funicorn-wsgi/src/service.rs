@@ -17,7 +17,7 @@ use crate::environ::Environs;
 use crate::errors::ErrorLog;
 use crate::exchange::{Callables, Response};
 use crate::input::Input;
-use crate::response::respond;
+use crate::response::{Bystanders, respond};
 use crate::signals::EndedByHandler;
 use crate::start_response::HeaderRules;
 use crate::{ApplicationSpec, path, threads, traceback};
@@ -152,7 +152,8 @@ impl WsgiService {
             let _context = EnteredContext::copy_of(self.context.bind(py))?;
             let _open = callables.open(py, Response::new(response));
             let raised = |error: &PyErr| self.ended.look_at(py, error);
-            respond(self.application.bind(py), &environ, &callables, (&|| describe(head), &raised));
+            let bystanders = Bystanders { request: &|| describe(head), raised: &raised };
+            respond(self.application.bind(py), &environ, &callables, &bystanders);
         }
         drop(environ);
         self.keep(py, callables);

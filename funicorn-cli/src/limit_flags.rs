@@ -98,6 +98,11 @@ pub(crate) struct TimeoutFlags {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     write_timeout: Duration,
 
+    /// Bytes a second at which a client must take output in the mean while some waits for it, once --write-timeout has
+    /// passed; 0 is no minimum. A slower client is cut.
+    #[arg(long, value_name = "SIZE", default_value = "240", value_parser = size::parse)]
+    min_send_rate: u64,
+
     /// From the first byte of a request to the last of its response; 0 is no limit. A late request gets 408, a late response
     /// is cut.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_seconds)]
@@ -142,6 +147,7 @@ impl TimeoutFlags {
         deadlines.min_body_rate = self.min_body_rate;
         deadlines.keep_alive = self.keep_alive;
         deadlines.write = self.write_timeout;
+        deadlines.min_send_rate = self.min_send_rate;
         deadlines.request = Some(self.request_timeout).filter(|timeout| !timeout.is_zero());
         deadlines.queue = self.queue_timeout;
         deadlines
@@ -178,7 +184,7 @@ mod tests {
              --limit-request-body 5 --limit-chunk-extension 6 --limit-trailers 7 --worker-connections 8 --limit-queue 9 \
              --body-buffer 10 --limit-body-memory 11 --limit-response-memory 12 --limit-response-spool 13 --limit-spool 14 \
              --head-timeout 15 --body-timeout 16 --min-body-rate 17 --keep-alive 18 --write-timeout 19 --request-timeout 20 \
-             --queue-timeout 21",
+             --queue-timeout 21 --min-send-rate 22",
         );
         let request = &limits.request;
         let sizes = [request.request_line, request.header_count, request.header_field, request.head];
@@ -192,7 +198,8 @@ mod tests {
         let seconds =
             [deadlines.head, deadlines.body, deadlines.keep_alive, deadlines.write, deadlines.queue];
         assert_eq!(seconds.map(|time| time.as_secs()), [15, 16, 18, 19, 21]);
-        assert_eq!((deadlines.min_body_rate, deadlines.request), (17, Some(Duration::from_secs(20))));
+        assert_eq!((deadlines.min_body_rate, deadlines.min_send_rate), (17, 22));
+        assert_eq!(deadlines.request, Some(Duration::from_secs(20)));
     }
 
     #[test]

@@ -125,8 +125,12 @@ pub struct Deadlines {
     /// An idle keep-alive connection: 75 s, as nginx has it; longer than the 60 s for which common load balancers keep theirs.
     /// Zero closes every connection behind its first response.
     pub keep_alive: Duration,
-    /// Without progress while output waits for the peer: 60 s, as nginx has it (`send_timeout`). The connection is cut.
+    /// Without progress while output waits for the peer, and before [`min_send_rate`](Self::min_send_rate) is looked at: 60 s, as
+    /// nginx has it (`send_timeout`). Progress is what the peer's machine acknowledges. The connection is cut.
     pub write: Duration,
+    /// Bytes of a response that must be taken in a second, in the mean over the time in which output waits for the peer: 240, as
+    /// Kestrel and IIS have it. 0 is no minimum. The connection is cut.
+    pub min_send_rate: u64,
     /// From the first byte of a request to the last of its response; none by default. A request that is late gets 408, a response
     /// that is late is cut. The call of the application goes on: there is no way to stop a thread from outside.
     pub request: Option<Duration>,
@@ -146,6 +150,7 @@ impl Default for Deadlines {
             min_body_rate: 240,
             keep_alive: Duration::from_secs(75),
             write: Duration::from_secs(60),
+            min_send_rate: 240,
             request: None,
             queue: Duration::from_secs(30),
             linger_idle: Duration::from_secs(2),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use funicorn_http::{ConnectionInfo, FileRange};
 
 use crate::outbox::{Block, Broken, Flush, Next, Outbox, SpooledRange};
+use crate::pace::Waiting;
 use crate::poller::{Poller, Seat};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::transport::Transport;
@@ -77,6 +78,11 @@ impl Connection {
     /// See [`Outbox::flush_before`].
     pub(crate) fn flush_before(&self, next: Next, budget: usize) -> Flush {
         self.watched(self.outbox.flush_before(next, &self.transport, budget))
+    }
+
+    /// See [`Outbox::waiting`].
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        self.outbox.waiting(&self.transport)
     }
 
     /// Passes on the result of an output, after which the poller is to tell when the socket takes more, from the first time on

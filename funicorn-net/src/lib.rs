@@ -57,6 +57,7 @@ mod observer;
 mod origin;
 mod outbox;
 mod overflow;
+mod pace;
 mod peer;
 mod peers;
 mod poller;
@@ -72,6 +73,8 @@ mod sync;
 mod thread_state;
 #[cfg_attr(funicorn_model, path = "model/transport.rs")]
 mod transport;
+#[cfg(not(funicorn_model))]
+mod unacknowledged;
 mod worker;
 
 pub use address::{BindAddress, ParseAddressError};

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use funicorn_http::FileRange;
 
+use crate::pace::Waiting;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, wait_for_tick};
 use crate::transport::Transport;
@@ -88,8 +89,10 @@ struct State {
     broken: bool,
     /// Threads that wait for progress. To tell it is a system call, whether anybody waits or not.
     waiters: usize,
-    /// When output last left, or first had to wait.
-    progress_at: Option<Instant>,
+    /// Since when there has always been output that waits: the socket refused some then.
+    waiting_since: Option<Instant>,
+    /// Bytes that have left after they had to wait.
+    sent: u64,
 }
 
 /// One block with what goes before and after it.
@@ -177,7 +180,6 @@ impl Outbox {
         }
         state.memory += kept;
         state.put_back(rest);
-        state.progress_at = Some(Instant::now());
         drop(state);
         // A short write is not yet a full socket: only EAGAIN promises an event.
         self.flush_all(transport)
@@ -195,7 +197,6 @@ impl Outbox {
         state.queue_gathered();
         state.memory += kept;
         state.pieces.append(&mut rest);
-        state.progress_at.get_or_insert_with(Instant::now);
         let (full, memory) = (state.full, state.memory);
         drop(state);
         // Unless the socket is full, no event is due that would send this.
@@ -237,7 +238,6 @@ impl Outbox {
             return Err(Broken);
         }
         state.queue_gathered();
-        state.progress_at.get_or_insert_with(Instant::now);
         state.pieces.push_back(Piece::File(range));
         drop(state);
         if self.flush(transport, budget) == Flush::Broken { Err(Broken) } else { Ok(()) }
@@ -250,7 +250,6 @@ impl Outbox {
             return Err(Broken);
         }
         state.queue_gathered();
-        state.progress_at.get_or_insert_with(Instant::now);
         state.spooled += range.len;
         match state.pieces.back_mut() {
             Some(Piece::Spooled(last)) if last.is_followed_by(&range) => last.len += range.len,
@@ -281,7 +280,7 @@ impl Outbox {
                 return Flush::More;
             }
             if state.is_empty() {
-                state.progress_at = None;
+                state.waiting_since = None;
                 return Flush::Done;
             }
             if spent >= budget {
@@ -300,12 +299,10 @@ impl Outbox {
             match result {
                 Ok(sent) => {
                     spent += sent.total();
+                    state.sent += sent.total() as u64;
                     // If it was broken off meanwhile, nothing counts any more.
                     state.memory = state.memory.saturating_sub(sent.memory);
                     state.spooled = state.spooled.saturating_sub(sent.spooled as u64);
-                    if !state.is_empty() {
-                        state.progress_at = Some(Instant::now());
-                    }
                     if state.waiters > 0 {
                         self.progress.notify_all();
                     }
@@ -313,6 +310,7 @@ impl Outbox {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !state.again {
                         state.full = true;
+                        state.waiting_since.get_or_insert_with(Instant::now);
                         self.has_been_full.store(true, Ordering::Relaxed);
                         return Flush::Pending;
                     }
@@ -336,10 +334,13 @@ impl Outbox {
         self.has_been_full.load(Ordering::Relaxed)
     }
 
-    /// Since when output has waited without progress.
-    pub(crate) fn stalled_since(&self) -> Option<Instant> {
-        let state = self.lock();
-        if state.pieces.is_empty() { None } else { state.progress_at }
+    /// What waits, if something does, for a client that has not read what `transport` keeps.
+    pub(crate) fn waiting(&self, transport: &Transport) -> Option<Waiting> {
+        let (since, sent) = {
+            let state = self.lock();
+            (state.waiting_since?, state.sent)
+        };
+        Some(Waiting { since, sent, unacknowledged: transport.unacknowledged() })
     }
 
     /// Waits until at most `memory` bytes are kept in memory and none in spool files. The flusher is another thread.
@@ -397,9 +398,10 @@ impl State {
         }
     }
 
-    /// Puts what a writer had taken back in front of what was appended meanwhile.
+    /// Puts what a writer had taken back in front of what was appended meanwhile. If nothing is left the room for it goes too, which
+    /// was as much as ever waited at once.
     fn put_back(&mut self, mut pieces: VecDeque<Piece>) {
-        if self.broken {
+        if self.broken || pieces.is_empty() {
             return;
         }
         pieces.append(&mut self.pieces);

@@ -23,6 +23,7 @@ use crate::call::Call;
 use crate::connection::Connection;
 use crate::origin::Origin;
 use crate::outbox::{Flush, Next};
+use crate::pace::Pace;
 use crate::poller;
 use crate::shared::{After, Shared};
 
@@ -71,8 +72,10 @@ pub(crate) struct Peer {
     ended: bool,
     /// Since when a request is awaited, or was when the last one came.
     receiving_since: Instant,
-    /// When the current wait for input is over. Output has its own clock in the outbox.
+    /// When the current wait for input is over.
     deadline: Option<Instant>,
+    /// How fast the current response is taken.
+    pace: Pace,
     /// When the current request must have been answered, if there is a limit.
     answer_by: Option<Instant>,
     /// Whether it stands in the loop's ready list.
@@ -121,6 +124,7 @@ impl Peer {
             ended: false,
             receiving_since: turn_start,
             deadline: Some(turn_start + shared.config.deadlines.head),
+            pace: Pace::default(),
             answer_by: None,
             queued: false,
         }
@@ -276,6 +280,7 @@ impl Peer {
     fn call(&mut self, call: Box<Call>) -> Intent {
         self.phase = Phase::Calling;
         self.deadline = None;
+        self.pace = Pace::default();
         self.connection.set_more(self.readable || !self.input.is_empty());
         Intent::Call(call)
     }
@@ -399,12 +404,10 @@ impl Peer {
     }
 
     fn sweep_output(&mut self, turn: &mut Turn<'_>) -> Intent {
-        let write = turn.shared.config.deadlines.write;
-        match self.connection.outbox.stalled_since() {
-            Some(since) if since + write <= turn.now => {
-                self.cut("it took no output for too long", turn.shared)
-            }
-            _ => Intent::Wait,
+        let deadlines = &turn.shared.config.deadlines;
+        match self.pace.look(turn.now, self.connection.waiting(), deadlines) {
+            Some(too_slow) => self.cut(too_slow.in_words(), turn.shared),
+            None => Intent::Wait,
         }
     }
 

@@ -11,6 +11,7 @@ use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown};
 
 use crate::fork_guard;
+use crate::unacknowledged::unacknowledged;
 
 /// A connection's socket. Dropping it closes the descriptor, and nothing else ever does.
 #[derive(Debug)]
@@ -64,6 +65,11 @@ impl Transport {
     pub(crate) fn send_file(&self, file: &File, offset: u64, len: usize) -> io::Result<usize> {
         let mut offset = offset;
         Ok(retry_on_intr(|| rustix::fs::sendfile(self.fd(), file, Some(&mut offset), len))?)
+    }
+
+    /// Bytes that were written and that the peer's machine has not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        unacknowledged(self.as_fd())
     }
 
     /// Ends our sending side, so that the peer reads an end after what was written.

@@ -51,7 +51,7 @@ fn what_does_not_fit_is_kept_in_order() {
     assert_eq!(&got[1..4_000_001], &large[..]);
     assert_eq!(&got[4_000_001..], b">next23456");
     assert_eq!(outbox.lock().memory, 0);
-    assert_eq!(outbox.stalled_since(), None);
+    assert_eq!((outbox.waiting(&transport), outbox.lock().pieces.capacity()), (None, 0));
 }
 
 #[test]
@@ -102,6 +102,24 @@ fn gathered_blocks_leave_at_the_flush_and_in_order() {
     outbox.write_file(&transport, FileRange { file, offset: 0, len: 1 }, usize::MAX).unwrap();
     assert_eq!(read_exactly(&mut peer, 2), b"ef");
     assert_eq!(outbox.memory(), 0);
+}
+
+#[test]
+fn gathered_blocks_wait_from_the_moment_at_which_the_socket_refuses_them() {
+    let (transport, mut peer) = pair();
+    let mut written = 0;
+    while let Ok(len) = transport.write(&[0; 1000]) {
+        written += len;
+    }
+    let outbox = Outbox::default();
+    outbox.gather(&mut b"a".to_vec()).unwrap();
+    assert_eq!(outbox.waiting(&transport), None, "nobody has tried to send it");
+    assert_eq!(outbox.flush(&transport, usize::MAX), Flush::Pending);
+    let waiting = outbox.waiting(&transport).unwrap();
+    assert!(waiting.sent == 0 && waiting.unacknowledged > 0, "{waiting:?}");
+    read_exactly(&mut peer, written);
+    assert_eq!(outbox.flush(&transport, usize::MAX), Flush::Done);
+    assert_eq!((outbox.waiting(&transport), outbox.lock().sent), (None, 1));
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod exchanges;
 mod harness;
 mod limits;
 mod proxies;
+mod slow_readers;

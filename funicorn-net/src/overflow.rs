@@ -4,18 +4,21 @@
 //! the file. Only past the limit on the file, or on all such files together, does the application wait.
 //!
 //! A file is written once, from front to end, and never again at the same place: the kernel sends its pages without a
-//! copy, so that what is not yet acknowledged would change on its way. When the client has caught up, the next file is a new one.
+//! copy, so that what is not yet acknowledged would change on its way. It belongs to what waits in it: when the client has caught up it
+//! goes, though the response goes on, and the next file is a new one.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::outbox::SpooledRange;
 use crate::spool::{Spool, SpoolFile};
 
-/// The file in which one response goes on, once there is need for it.
+/// The file in which one response goes on, while there is need for it.
 #[derive(Debug, Default)]
 pub(crate) struct Overflow {
-    file: Option<Arc<SpoolFile>>,
+    /// Gone when everything in it has been sent.
+    file: Weak<SpoolFile>,
+    /// How long it is, or was.
     len: u64,
     /// Writing has failed, and would fail again.
     has_failed: bool,
@@ -33,28 +36,23 @@ impl Overflow {
         limit: u64,
         spool: &Spool,
     ) -> io::Result<Option<SpooledRange>> {
+        let file = self.file.upgrade();
+        let offset = if file.is_some() { self.len } else { 0 };
         let len = parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        if self.has_failed || self.len.saturating_add(len) > limit {
+        if self.has_failed || offset.saturating_add(len) > limit {
             return Ok(None);
         }
-        self.write(parts, len, spool).inspect_err(|_| self.has_failed = true).map(Some)
+        let written = write(parts, file, spool).inspect_err(|_| self.has_failed = true)?;
+        (self.file, self.len) = (Arc::downgrade(&written), offset + len);
+        Ok(Some(SpooledRange { file: written, offset, len }))
     }
+}
 
-    fn write(&mut self, parts: &[&[u8]], len: u64, spool: &Spool) -> io::Result<SpooledRange> {
-        let file = match &self.file {
-            Some(file) => file,
-            None => self.file.insert(Arc::new(spool.file()?)),
-        };
-        parts.iter().try_for_each(|part| file.append(part))?;
-        let range = SpooledRange { file: Arc::clone(file), offset: self.len, len };
-        self.len += len;
-        Ok(range)
-    }
-
-    /// Everything has been sent: whatever comes goes to a new file.
-    pub(crate) fn begin_anew(&mut self) {
-        *self = Self { has_failed: self.has_failed, ..Self::default() };
-    }
+/// Appends `parts` to `file`, or to a new one.
+fn write(parts: &[&[u8]], file: Option<Arc<SpoolFile>>, spool: &Spool) -> io::Result<Arc<SpoolFile>> {
+    let file = file.map_or_else(|| spool.file().map(Arc::new), Ok)?;
+    parts.iter().try_for_each(|part| file.append(part))?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -76,12 +74,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_goes_with_the_last_range_in_it_and_the_next_is_a_new_one() {
+        let limits = WorkerLimits { spool: 5, ..WorkerLimits::default() };
+        let spool = Spool::new(std::env::temp_dir(), &limits);
+        let mut overflow = Overflow::default();
+        let first = overflow.append(&[b"abc"], 5, &spool).unwrap().unwrap();
+        assert!(overflow.append(&[b"def"], 5, &spool).unwrap().is_none(), "past the limit of the file");
+        drop(first);
+        let second = overflow.append(&[b"def"], 5, &spool).unwrap().unwrap();
+        assert_eq!((second.offset, second.len), (0, 3), "the disk has taken the first one back");
+    }
+
+    #[test]
     fn a_full_disk_is_an_error() {
         let limits = WorkerLimits { spool: 2, ..WorkerLimits::default() };
         let spool = Spool::new(std::env::temp_dir(), &limits);
         let mut overflow = Overflow::default();
         assert!(overflow.append(&[b"abc"], 100, &spool).is_err());
-        overflow.begin_anew();
         assert!(overflow.append(&[b"a"], 100, &spool).unwrap().is_none(), "it is not tried again");
     }
 }

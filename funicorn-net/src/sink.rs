@@ -259,7 +259,6 @@ impl Http1Sink {
             Err(error) => log::warn!("a response waits for its client, since it cannot be spooled: {error}"),
         }
         self.wait_for_room()?;
-        self.overflow.begin_anew();
         Ok(false)
     }
 

@@ -13,16 +13,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use bytes::Bytes;
 use funicorn_http::{AbortReason, BodyLength, FileRange, ResponseHead, ResponseWriter, SendError};
 use pyo3::exceptions::{
     PyAssertionError, PyBrokenPipeError, PyConnectionAbortedError, PyRuntimeError, PyTypeError, PyValueError,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::retired;
 use crate::sole_reference::{is_sole, references};
 use crate::start_response::{HeaderRules, exception_of, parse_head};
 
@@ -91,10 +90,7 @@ impl Response {
         // What cannot leave at once is not copied: the object itself is kept until it has left.
         // The sink may ask for it while the thread is detached, so `rest` attaches (for nothing, if it is).
         let object = block.as_unbound();
-        let mut rest = |taken| {
-            let owner = Python::attach(|py| PyBackedBytes::from(object.bind(py).clone()));
-            Bytes::from_owner(owner).slice(taken..)
-        };
+        let mut rest = |taken| Python::attach(|py| retired::keep(object.bind(py))).slice(taken..);
         let outcome = if is_last {
             self.writer.send_last(bytes, &mut rest)
         } else {

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::executable::{SERIES, Surroundings};
+use crate::retired;
 
 /// How the interpreter is to start.
 #[derive(Clone, Debug, Default)]
@@ -134,6 +135,7 @@ impl Interpreter {
         // SAFETY: may be called on any thread.
         let is_attached = unsafe { ffi::PyGILState_Check() } != 0;
         assert!(!is_attached, "Python is finalized by a thread that is attached to it");
+        retired::end_releaser();
         // SAFETY: the interpreter was started by this thread (the type is not Send), which is not attached;
         // FinalizeEx wants it attached and leaves it without a state.
         let outcome = unsafe {

@@ -51,6 +51,7 @@ mod proxied;
 mod recollection;
 mod repeated;
 mod response;
+mod retired;
 mod service;
 mod signals;
 mod sole_reference;

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from server import EXAMPLES
-from vitals import page_faults, worker
+from vitals import memory, page_faults, worker
 from waiting import eventually
 from wire import request
 
@@ -146,6 +146,86 @@ def test_bodies_one_after_the_other_take_the_same_memory(serve):
         for _ in range(100):
             assert connection.request("PUT", "/", body=body).body == body
         assert page_faults(pid) - before < 100, "less than one for a request"
+
+
+#: Whole bodies, each one object of the application's, in every way to hand one over; and what fails on the way.
+HOARD = """
+    SIZE = 200 << 20
+    def application(environ, start_response):
+        path = environ["PATH_INFO"]
+        if path == "/upload":
+            size = len(environ["wsgi.input"].read())
+            start_response("200 OK", [])
+            return [str(size).encode()]
+        write = start_response("200 OK", [("Content-Length", str(SIZE))])
+        if path == "/tuple":
+            return (b"x" * SIZE,)
+        if path == "/generator":
+            return (b"x" * SIZE for _ in range(1))
+        if path == "/write":
+            write(b"x" * SIZE)
+            return []
+        if path == "/many":
+            return [b"x" * (SIZE // 100) for _ in range(100)]
+        return [b"x" * SIZE]
+    """
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+@pytest.mark.parametrize("path", ["/list", "/tuple", "/generator", "/write", "/many"])
+def test_a_response_leaves_the_memory_with_its_last_byte(serve, path, threads):
+    """Not with the next request, which may come in an hour."""
+    server = serve(HOARD, "--threads", threads)
+    with server.connect(patience=60) as connection:
+        connection.send(request("GET", path))
+        assert connection.head().status == 200
+        receive(connection, 200 << 20)
+        pid = worker(server)
+        eventually(lambda: memory(pid) < 60 << 20, f"the memory is free, which is {memory(pid) >> 20} MiB")
+        connection.assert_open()
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_a_response_leaves_the_memory_with_its_client(serve, threads):
+    server = serve(HOARD, "--threads", threads)
+    with server.connect(receive_buffer=4096) as connection:
+        connection.send(request("GET", "/list"))
+        connection.head()
+        pid = worker(server)
+        assert memory(pid) > 150 << 20, "it waits for its client"
+        connection.reset()
+    eventually(lambda: memory(pid) < 60 << 20, f"the memory is free, which is {memory(pid) >> 20} MiB")
+
+
+def test_an_upload_leaves_the_memory_with_its_response(serve):
+    server = serve(HOARD)
+    with server.connect(patience=60) as connection:
+        connection.send(request("PUT", "/upload", (("Content-Length", str(64 << 20)),)) + bytes(64 << 20))
+        assert connection.response().body == b"%d" % (64 << 20)
+        pid = worker(server)
+        eventually(lambda: memory(pid) < 40 << 20, f"the memory is free, which is {memory(pid) >> 20} MiB")
+
+
+def test_a_stream_gives_its_file_back_when_its_client_has_caught_up(serve, gate):
+    server = serve(
+        """
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Length", str((64 << 20) + 1))])
+            yield from (bytes(1 << 20) for _ in range(64))
+            open("made", "w").write("x")
+            open("gate").read()
+            yield b"x"
+        """
+    )
+    with server.connect(patience=60) as connection:
+        connection.send(request())
+        connection.head()
+        server.wait_for_note("made", "x")
+        assert spooled(server)
+        receive(connection, 64 << 20)
+        eventually(lambda: not spooled(server), "the file is given back, while the response goes on")
+        gate.open()
+        assert connection._exactly(1) == b"x"
 
 
 def test_an_upload_that_is_given_up_leaves_nothing(transfer, tmp_path):

@@ -8,8 +8,8 @@
 //! - [`StopHandle`]s, from any thread.
 //!
 //! What the supervisor orders is also told to a signal handler that the *application* has put in the place of ours, as if the
-//! supervisor had sent the signal: applications count on that to tidy up. Beside the orders the same descriptor tells of signals
-//! that wait for the service's attention ([`Control::attend_to`]).
+//! supervisor had sent the signal: applications count on that to tidy up. Beside the orders the same descriptor tells when log files are
+//! to be opened anew, and of signals that wait for the service's attention ([`Control::attend_to`]).
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -74,6 +74,9 @@ impl Order {
 /// What a worker on the lifeline says once it serves.
 pub(crate) const READY: u8 = b'r';
 
+/// What its supervisor says there when log files are to be opened anew.
+pub(crate) const REOPEN: u8 = b'l';
+
 /// Tells a worker to stop, from any thread and without signals.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
@@ -121,6 +124,8 @@ pub struct Control {
     is_orphan: AtomicBool,
     /// Readable when a signal waits for the service.
     attention: Option<OwnedFd>,
+    /// Whether log files are to be opened anew.
+    reopen: AtomicBool,
 }
 
 impl Control {
@@ -140,9 +145,10 @@ impl Control {
         let readable = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let handle = StopHandle { shared: Arc::new(Shared { order: AtomicU8::new(0), wake }) };
-        let (stop_signals, is_orphan) = (AtomicU32::new(0), AtomicBool::new(false));
-        let attention = None;
-        let control = Self { readable, handle, signals, stop_signals, lifeline, is_orphan, attention };
+        let (stop_signals, reopen) = (AtomicU32::new(0), AtomicBool::new(false));
+        let (is_orphan, attention) = (AtomicBool::new(false), None);
+        let control =
+            Self { readable, handle, signals, stop_signals, lifeline, is_orphan, reopen, attention };
         for source in control.descriptors() {
             control.listen_to(source)?;
         }
@@ -212,8 +218,16 @@ impl Control {
         is_asked
     }
 
+    /// Whether the supervisor, or USR1, has asked for log files to be opened anew. To be asked after [`take`](Self::take), which
+    /// hears of it.
+    #[must_use]
+    pub fn take_reopen(&self) -> bool {
+        self.reopen.swap(false, Ordering::SeqCst)
+    }
+
     fn take_signals(&self) -> Option<Order> {
         let arrived = self.signals.as_ref()?.take();
+        self.reopen.fetch_or(arrived.reopen, Ordering::SeqCst);
         let before = self.stop_signals.fetch_add(arrived.stops(), Ordering::SeqCst);
         arrived.order_after(before)
     }
@@ -229,7 +243,12 @@ impl Control {
             match (&mut &*lifeline).read(&mut bytes) {
                 Ok(0) => break,
                 Ok(len) => {
-                    let order = bytes[..len].iter().filter_map(|&byte| Order::from_byte(byte)).max();
+                    let said = &bytes[..len];
+                    if said.contains(&REOPEN) {
+                        pass_on(libc::SIGUSR1);
+                        self.reopen.store(true, Ordering::SeqCst);
+                    }
+                    let order = said.iter().filter_map(|&byte| Order::from_byte(byte)).max();
                     order.and_then(Order::signal).into_iter().for_each(pass_on);
                     sharpest = sharpest.max(order);
                 }

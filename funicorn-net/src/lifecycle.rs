@@ -25,6 +25,9 @@ pub trait Lifecycle {
         let _ = (pid, ending);
     }
 
+    /// Log files are to be opened anew; the workers are told next, and those that are forked later inherit what is open then.
+    fn reopen(&mut self) {}
+
     /// No worker will be started any more, and those that live were told to end: the moment to close the listeners,
     /// so that new clients are turned away at once.
     fn stopping(&mut self) {}

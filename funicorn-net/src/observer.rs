@@ -23,6 +23,10 @@ use funicorn_http::{ConnectionInfo, RequestHead};
 pub trait Observer: Send + Sync {
     /// Called once a request, on the thread that ended the response, with nothing locked.
     fn exchange(&self, exchange: &Exchange<'_>);
+
+    /// Called when the files that it writes to may have been moved away (a log that was rotated), and are to be opened anew. Exchanges
+    /// may be told meanwhile. It must not block: nobody polls the sockets meanwhile.
+    fn reopen(&self) {}
 }
 
 /// One request and what became of it.

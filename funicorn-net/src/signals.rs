@@ -14,8 +14,31 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::Order;
 
-/// The signals that are handled. CHLD belongs to the supervisor; a worker leaves it alone.
-const HANDLED: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGCHLD];
+/// The signals that are handled: by a worker the first three, by a supervisor all. A worker that was forked keeps USR1 too.
+const HANDLED: [i32; 10] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGCHLD,
+    libc::SIGUSR1,
+    libc::SIGHUP,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
+/// How many of them ask to stop.
+const STOPPING: usize = 3;
+
+/// The last ones of them mean something to gunicorn, and nothing here yet: their names, and what to do instead.
+const IGNORED: [(&str, &str); 5] = [
+    ("HUP", "there is no reload yet; to load the application anew, restart the server"),
+    ("USR2", "there is no upgrade in place yet; to run another version, restart the server"),
+    ("WINCH", "workers are not stopped alone; to stop the server, send TERM"),
+    ("TTIN", "the number of workers is fixed; to have more, restart the server with more"),
+    ("TTOU", "the number of workers is fixed; to have fewer, restart the server with fewer"),
+];
 
 /// How often each of [`HANDLED`] has come since the last look.
 static COUNTS: [AtomicU32; HANDLED.len()] = [const { AtomicU32::new(0) }; HANDLED.len()];
@@ -54,6 +77,10 @@ pub struct Arrived {
     pub quit: u32,
     /// Whether a child process has ended.
     pub child: bool,
+    /// Whether USR1 has come: log files are to be opened anew.
+    pub reopen: bool,
+    /// Which of [`IGNORED`] have come.
+    ignored: [bool; IGNORED.len()],
 }
 
 impl Arrived {
@@ -74,6 +101,11 @@ impl Arrived {
         }
     }
 
+    /// The names of the signals that mean nothing here, and what to do instead.
+    pub(crate) fn ignored(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        IGNORED.into_iter().zip(self.ignored).filter_map(|(words, has_come)| has_come.then_some(words))
+    }
+
     /// The number of one of the stop signals, for an exit code as shells make it.
     pub(crate) fn number(&self) -> i32 {
         match self {
@@ -85,8 +117,10 @@ impl Arrived {
 }
 
 impl Signals {
-    /// Installs handlers for TERM, INT and QUIT, and for CHLD if `children`; XFSZ is ignored, as Python does it: that a
-    /// spooled body or a log is longer than files may be is an error of the write and not the end of the process.
+    /// Installs handlers for TERM, INT and QUIT, and if `children` for what a supervisor hears too: CHLD, USR1, and the other signals by
+    /// which gunicorn's is told something (HUP, USR2, WINCH, TTIN, TTOU), so that none of them ends or stops it. XFSZ is
+    /// ignored, as Python does it: that a spooled body or a log is longer than files may be is an error of the write and
+    /// not the end of the process.
     ///
     /// # Errors
     /// `AlreadyExists` when they are installed already (signals belong to the process, so there can be one of these
@@ -103,7 +137,7 @@ impl Signals {
         let mut before = Before::default();
         for (index, &signal) in HANDLED.iter().enumerate() {
             COUNTS[index].store(0, Ordering::SeqCst);
-            if signal != libc::SIGCHLD || children {
+            if index < STOPPING || children {
                 before.handled[index] = Some(set_action(signal, &action(on_signal as *const () as usize)));
             }
         }
@@ -115,14 +149,15 @@ impl Signals {
     #[must_use]
     pub fn take(&self) -> Arrived {
         drain(self.wake.as_fd());
-        let [term, int, quit, child] =
-            [0, 1, 2, 3].map(|index: usize| COUNTS[index].swap(0, Ordering::SeqCst));
-        Arrived { term, int, quit, child: child > 0 }
+        let [term, int, quit, child, reopen, ignored @ ..] =
+            std::array::from_fn::<u32, { HANDLED.len() }, _>(|index| COUNTS[index].swap(0, Ordering::SeqCst));
+        let ignored = ignored.map(|count| count > 0);
+        Arrived { term, int, quit, child: child > 0, reopen: reopen > 0, ignored }
     }
 
     /// Makes the handlers this process's own after a fork: no signal of the parent counts, and what wakes one of them
-    /// does not wake the other. CHLD goes back to its default; the others stay handled to the end of the process, also
-    /// when this is dropped. For whoever stops a whole group of processes (a terminal, an init system) signals one after the other: a worker may
+    /// does not wake the other. What is the supervisor's alone does again what it did before; TERM, INT, QUIT and USR1 stay handled
+    /// to the end of the process, also when this is dropped. For whoever stops a whole group of processes (a terminal, an init system) signals one after the other: a worker may
     /// hear from its supervisor first, and its own copy must not kill it while it tidies up.
     ///
     /// # Errors
@@ -134,8 +169,11 @@ impl Signals {
         self.wake = wake;
         for (index, &signal) in HANDLED.iter().enumerate() {
             COUNTS[index].store(0, Ordering::SeqCst);
-            if self.before.handled[index].take().is_some() && signal == libc::SIGCHLD {
-                set_action(signal, &action(libc::SIG_DFL));
+            if let Some(before) = self.before.handled[index].take()
+                && index >= STOPPING
+                && signal != libc::SIGUSR1
+            {
+                set_action(signal, &before);
             }
         }
         self.before.file_size = None;
@@ -215,10 +253,18 @@ impl Drop for Blocked {
 }
 
 /// Does what a handler may do: count, write(2), leave errno as it was.
-extern "C" fn on_signal(signal: libc::c_int) {
+extern "C" fn on_signal(signal: libc::c_int, info: *const libc::siginfo_t, _: *const libc::c_void) {
     // SAFETY: getpid has no preconditions.
     if OWNER.load(Ordering::SeqCst) != unsafe { libc::getpid() } {
         return die_of(signal);
+    }
+    // SAFETY: for a handler with SA_SIGINFO the kernel passes a valid one.
+    if is_of_terminal(signal, unsafe { (*info).si_code }) {
+        if signal != libc::SIGWINCH {
+            // The call that was interrupted would be interrupted again and again.
+            set_action(signal, &action(libc::SIG_IGN));
+        }
+        return;
     }
     if let Some(index) = HANDLED.iter().position(|&handled| handled == signal) {
         COUNTS[index].fetch_add(1, Ordering::SeqCst);
@@ -234,6 +280,11 @@ extern "C" fn on_signal(signal: libc::c_int) {
         libc::write(wake, one.as_ptr().cast(), one.len());
         *libc::__errno_location() = errno;
     }
+}
+
+/// Whether the kernel tells something about the terminal (that it was resized, or written to from the background), which is nobody's order.
+fn is_of_terminal(signal: libc::c_int, code: libc::c_int) -> bool {
+    code > 0 && matches!(signal, libc::SIGWINCH | libc::SIGTTIN | libc::SIGTTOU)
 }
 
 /// For a child that the application has just forked, before its handlers are back at their defaults: the signal is meant
@@ -262,7 +313,7 @@ fn action(handler: usize) -> libc::sigaction {
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler;
     // Neither the server nor the application has to expect EINTR because of us.
-    action.sa_flags = libc::SA_RESTART;
+    action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
     action
 }
 

@@ -84,6 +84,8 @@ pub struct WorkerContext {
 /// | TERM | orders a graceful stop, waits the graceful timeout and two seconds, kills who is left; exit code 0 |
 /// | INT, QUIT | the same, but workers do not wait for their requests and have five seconds; so have workers that are still loading |
 /// | a second signal | kills the workers at once; exit code 128 and the signal's number |
+/// | USR1 | has log files opened anew, here and in every worker |
+/// | HUP, USR2, WINCH, TTIN, TTOU | nothing but a line in the log, which says what to do instead |
 ///
 /// ```no_run
 /// use funicorn_net::{BACKLOG, Listener, Signals, Supervisor, SupervisorConfig};
@@ -253,6 +255,12 @@ impl Supervisor {
 
     /// Does what the signals ask for.
     fn obey(&mut self, arrived: Arrived) {
+        for (name, instead) in arrived.ignored() {
+            log::warn!("{name} is ignored: {instead}");
+        }
+        if arrived.reopen {
+            self.reopen();
+        }
         let before = self.stop_signals;
         self.stop_signals += arrived.stops();
         match arrived.order_after(before) {
@@ -273,6 +281,12 @@ impl Supervisor {
                 self.begin_stop(order, 0, timeout);
             }
         }
+    }
+
+    fn reopen(&mut self) {
+        log::info!("opening log files anew");
+        self.lifecycle.reopen();
+        self.places.iter_mut().filter_map(|place| place.worker.as_mut()).for_each(WorkerProcess::reopen);
     }
 
     fn begin_stop(&mut self, order: Order, code: i32, timeout: Duration) {

@@ -27,6 +27,10 @@ const SCENARIOS: &[Scenario] = &[
     ("a_worker_obeys_signals_of_its_own", obedient, a_worker_obeys_signals_of_its_own),
     ("a_signal_may_come_after_the_order", tidying, a_signal_may_come_after_the_order),
     ("orphans_stop", obedient, orphans_stop),
+    ("what_means_nothing_here_is_said_and_ignored", obedient, what_means_nothing_here_is_said_and_ignored),
+    ("usr1_reopens_everywhere", obedient, usr1_reopens_everywhere),
+    ("a_worker_that_gets_usr1_itself_reopens", obedient, a_worker_that_gets_usr1_itself_reopens),
+    ("what_is_the_supervisors_has_its_default_in_workers", inheriting, defaults_in_workers),
     ("a_second_signal_kills", deaf, a_second_signal_kills),
     ("who_is_late_is_killed", deaf, who_is_late_is_killed),
     ("a_fatal_code_stops_everything", hopeless, a_fatal_code_stops_everything),
@@ -152,6 +156,56 @@ fn orphans_stop(mut running: Running) {
     }
 }
 
+fn what_means_nothing_here_is_said_and_ignored(mut running: Running) {
+    let pids = [running.hear_pid(), running.hear_pid()];
+    for (signal, name) in [
+        (Signal::HUP, "HUP"),
+        (Signal::USR2, "USR2"),
+        (Signal::WINCH, "WINCH"),
+        (Signal::TTIN, "TTIN"),
+        (Signal::TTOU, "TTOU"),
+        (Signal::HUP, "HUP"),
+    ] {
+        running.signal(signal);
+        running.hear(&format!("WARN {name} is ignored: "));
+    }
+    running.signal(Signal::TERM);
+    let (code, rest) = running.end();
+    assert_eq!(code, Some(0));
+    for pid in pids {
+        assert!(rest.contains(&format!("{pid} StopGracefully")), "{rest:?}");
+    }
+    assert!(!rest.iter().any(|line| line.contains("is ignored")), "one line for each: {rest:?}");
+}
+
+fn usr1_reopens_everywhere(mut running: Running) {
+    let pids = [running.hear_pid(), running.hear_pid()];
+    running.signal(Signal::USR1);
+    running.hear("the supervisor reopens");
+    let mut reopened = [running.hear("reopened by "), running.hear("reopened by ")];
+    reopened.sort();
+    let mut expected = pids.map(|pid| pid.to_string());
+    expected.sort();
+    assert_eq!(reopened, expected);
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().0, Some(0));
+}
+
+fn a_worker_that_gets_usr1_itself_reopens(mut running: Running) {
+    let pid = running.hear_pid();
+    running.hear_pid();
+    kill_process(pid, Signal::USR1).unwrap();
+    assert_eq!(running.hear("reopened by "), pid.to_string());
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().0, Some(0));
+}
+
+fn defaults_in_workers(mut running: Running) {
+    assert_eq!(running.hear("actions: "), "a handler, ignored, default, default, default, default");
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().0, Some(0));
+}
+
 fn a_second_signal_kills(mut running: Running) {
     running.hear_pid();
     running.hear_pid();
@@ -242,6 +296,10 @@ impl Lifecycle for Say {
     fn stopping(&mut self) {
         say("stopping");
     }
+
+    fn reopen(&mut self) {
+        say("the supervisor reopens");
+    }
 }
 
 fn supervise(workers: usize, worker: &mut dyn FnMut(WorkerContext) -> i32) -> i32 {
@@ -267,7 +325,11 @@ fn wait_for_order(control: &Control) -> Order {
         let mut fds: Vec<_> = sources.iter().map(|source| PollFd::new(source, PollFlags::IN)).collect();
         // EINTR is fine: the signal is what we wait for.
         let _ = poll(&mut fds, None);
-        if let Some(order) = control.take() {
+        let order = control.take();
+        if control.take_reopen() {
+            say(&format!("reopened by {}", std::process::id()));
+        }
+        if let Some(order) = order {
             return order;
         }
     }
@@ -279,6 +341,34 @@ fn obedient() -> i32 {
         say(&format!("{} {order:?}", std::process::id()));
         0
     })
+}
+
+/// A worker that says what the signals do in it. HUP is ignored from the start, as under nohup(1).
+fn inheriting() -> i32 {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+    supervise(1, &mut |context| {
+        let signals =
+            [libc::SIGUSR1, libc::SIGHUP, libc::SIGUSR2, libc::SIGTTIN, libc::SIGTTOU, libc::SIGCHLD];
+        say(&format!("actions: {}", signals.map(action).join(", ")));
+        serve(context);
+        0
+    })
+}
+
+/// What a signal does now.
+fn action(signal: i32) -> &'static str {
+    // SAFETY: without a new action, sigaction only writes what `current` points to.
+    let handler = unsafe {
+        let mut current: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut current);
+        current.sa_sigaction
+    };
+    match handler {
+        libc::SIG_DFL => "default",
+        libc::SIG_IGN => "ignored",
+        _ => "a handler",
+    }
 }
 
 /// A worker to which each stop signal comes between the order of its supervisor and its end.
@@ -393,14 +483,7 @@ fn in_the_application_s_child(watched: [BorrowedFd<'_>; 2], kept: BorrowedFd<'_>
         ([false, false], true) => "closed, kept",
         _ => "wrong descriptors",
     };
-    // SAFETY: without a new action, sigaction only writes what `before` points to.
-    let handler = unsafe {
-        let mut before: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGTERM, std::ptr::null(), &mut before);
-        before.sa_sigaction
-    };
-    let handler = if handler == libc::SIG_DFL { "default" } else { "a handler" };
-    say(&format!("forked: {fds}, {handler}"));
+    say(&format!("forked: {fds}, {}", action(libc::SIGTERM)));
     funicorn_net::fork_guard::exit_if_forked();
     std::process::exit(9);
 }

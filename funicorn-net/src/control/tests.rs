@@ -56,6 +56,17 @@ fn the_supervisor_orders_by_bytes() {
 }
 
 #[test]
+fn log_files_to_be_opened_anew_are_no_order() {
+    let (control, mut supervisor) = with_lifeline();
+    supervisor.write_all(&[REOPEN, REOPEN]).unwrap();
+    assert!(is_readable(&control));
+    assert_eq!((control.take(), control.take_reopen(), control.take_reopen()), (None, true, false));
+    assert!(!is_readable(&control));
+    supervisor.write_all(&[REOPEN, Order::StopNow.to_byte()]).unwrap();
+    assert_eq!((control.take(), control.take_reopen()), (Some(Order::StopNow), true));
+}
+
+#[test]
 fn an_orphan_stops_once_and_sleeps_again() {
     let (control, supervisor) = with_lifeline();
     drop(supervisor);

@@ -23,6 +23,11 @@ impl Io {
             Some(Order::StopNow) => self.stop_soon(shared),
             Some(Order::EndAtOnce) => crate::worker::end_process("told twice to stop"),
         }
+        if self.control.take_reopen()
+            && let Some(observer) = &shared.observer
+        {
+            observer.reopen();
+        }
     }
 
     fn stop_gracefully(&mut self, shared: &Arc<Shared>) {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::Ending;
 use crate::Order;
-use crate::control::READY;
+use crate::control::{READY, REOPEN};
 
 /// A worker that has been forked and not yet been waited for, so that its process id is still its own.
 #[derive(Debug)]
@@ -59,6 +59,14 @@ impl WorkerProcess {
         if !matches!(told, Some(Ok(()))) {
             let signal = if order == Order::StopGracefully { Signal::TERM } else { Signal::INT };
             self.signal(signal);
+        }
+    }
+
+    /// Tells the worker to open its log files anew, likewise.
+    pub(super) fn reopen(&mut self) {
+        let told = self.lifeline.as_mut().map(|lifeline| lifeline.write_all(&[REOPEN]));
+        if !matches!(told, Some(Ok(()))) {
+            self.signal(Signal::USR1);
         }
     }
 

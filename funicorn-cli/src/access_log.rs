@@ -2,15 +2,16 @@
 //!
 //! `%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"`, which is Apache's "combined".
 //!
-//! A line is one write(2) to a file opened for appending, so that the lines of several workers do not mix. What comes
-//! from the peer is escaped as Apache does it, so that nobody can forge a line or a field.
+//! A line is one write(2) to a file opened for appending, so that the lines of several workers do not mix. A file that has been moved
+//! away is opened anew at USR1, in every process. What comes from the peer is escaped as Apache does it, so that nobody can forge a line or a field.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use funicorn_http::{Address, RequestHead};
 use funicorn_net::{Exchange, Observer};
@@ -40,8 +41,39 @@ impl FromStr for AccessLogTarget {
 /// Writes a line per request.
 #[derive(Debug)]
 pub struct AccessLog {
-    file: Option<File>,
+    /// `None`: standard output.
+    file: Option<LogFile>,
     has_failed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct LogFile {
+    /// Absolute, since an application may change the directory.
+    path: PathBuf,
+    /// Locked for no longer than it takes to know which one it is: a write may have to wait.
+    current: Mutex<Arc<File>>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        let current = Mutex::new(Arc::new(append_to(&path)?));
+        Ok(Self { path, current })
+    }
+
+    fn current(&self) -> Arc<File> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let file = Arc::new(append_to(&self.path)?);
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 impl AccessLog {
@@ -53,7 +85,7 @@ impl AccessLog {
         let file = match target {
             AccessLogTarget::Stdout => None,
             AccessLogTarget::File(path) => {
-                let file = OpenOptions::new().append(true).create(true).open(path);
+                let file = LogFile::open(path);
                 Some(file.map_err(|error| ConfigError::AccessLog(path.clone(), error))?)
             }
         };
@@ -71,13 +103,24 @@ impl Observer for AccessLog {
         };
         let line = line.format(&Moment::now());
         let written = match &self.file {
-            Some(file) => write_whole(file.as_fd(), &line),
+            Some(file) => write_whole(file.current().as_fd(), &line),
             None => write_whole(io::stdout().as_fd(), &line),
         };
         if let Err(error) = written {
             // Said once: a full disk would fill the other log too.
             if !self.has_failed.swap(true, Ordering::Relaxed) {
                 log::error!("the access log cannot be written: {error}");
+            }
+        }
+    }
+
+    fn reopen(&self) {
+        let Some(file) = &self.file else { return };
+        match file.reopen() {
+            Ok(()) => self.has_failed.store(false, Ordering::Relaxed),
+            Err(error) => {
+                let path = file.path.display();
+                log::error!("the access log {path} cannot be opened anew and goes on where it was: {error}");
             }
         }
     }

@@ -6,11 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use funicorn_net::{
-    Lifecycle, Listener, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard,
+    Lifecycle, Listener, Observer, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard,
     raise_descriptor_limit,
 };
 use funicorn_wsgi::Interpreter;
@@ -86,7 +87,11 @@ fn supervise(config: &Config) -> Result<i32, CommandError> {
     let observer = open_access_log(config).map_err(ServeError::Config)?;
     let listeners = Rc::new(RefCell::new(listen(config).map_err(ServeError::Bind)?));
     let speaker = Rc::new(Speaker::new().map_err(ServeError::System)?);
-    let lifecycle = Composition { listeners: Rc::clone(&listeners), speaker: Rc::clone(&speaker) };
+    let lifecycle = Composition {
+        listeners: Rc::clone(&listeners),
+        speaker: Rc::clone(&speaker),
+        observer: observer.clone(),
+    };
     let supervisor = Supervisor::new(config.supervisor(), signals, Box::new(lifecycle));
     Ok(supervisor.run(&mut |context| {
         let serving = Serving { config, workers: config.workers, observer: observer.clone() };
@@ -103,11 +108,18 @@ fn change_directory(config: &Config) -> Result<(), ServeError> {
 struct Composition {
     listeners: Rc<RefCell<Vec<Listener>>>,
     speaker: Rc<Speaker>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Lifecycle for Composition {
     fn before_fork(&mut self) {
         self.speaker.allow_one();
+    }
+
+    fn reopen(&mut self) {
+        if let Some(observer) = &self.observer {
+            observer.reopen();
+        }
     }
 
     /// Clients are to be turned away as soon as the server is to stop.

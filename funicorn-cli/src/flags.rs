@@ -121,7 +121,7 @@ pub struct Flags {
     #[command(flatten)]
     pub(crate) timeouts: TimeoutFlags,
 
-    /// Log each request to this file (- is standard output), in gunicorn's default format.
+    /// Log each request to this file (- is standard output), in gunicorn's default format. USR1 opens it anew.
     #[arg(long, value_name = "PATH", help_heading = "Logging")]
     #[arg(value_parser = parse::<AccessLogTarget>)]
     pub access_logfile: Option<AccessLogTarget>,

@@ -1,9 +1,13 @@
 """Is there one line for each request in the access log, in gunicorn's default format?"""
 
 import base64
+import os
 import re
+import signal
+import threading
 
 import pytest
+from server import children
 from waiting import eventually
 from wire import Truncated, request
 
@@ -145,3 +149,116 @@ def test_the_log_of_a_unix_socket_has_a_line(serve, tmp_path):
     server.get("/path")
     eventually(lambda: "\n" in server.note("access.log"), "a line")
     assert '"GET /path HTTP/1.1" 201 5' in server.note("access.log")
+
+
+def targets(server, *names):
+    """What was asked for, by the lines of these files."""
+    return [line.split('"')[1].split()[1] for name in names for line in server.note(name).splitlines()]
+
+
+def rotate(server, name):
+    """Moves the log away and says so, as logrotate does; returns when every process writes to the new one."""
+    os.rename(server.directory / "access.log", server.directory / name)
+    server.signal(signal.SIGUSR1)
+    path = str(server.directory / "access.log")
+    eventually(lambda: all(path in open_files(pid) for pid in server.tree()), "all have opened the log anew")
+
+
+def open_files(pid):
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_a_log_that_was_moved_away_is_opened_anew_at_usr1(serve, threads):
+    server = serve(APPLICATION, "--access-logfile", "access.log", "--workers", "2", "--threads", threads)
+    eventually(lambda: server.stderr.count("is ready") == 2, "both workers are ready")
+    server.get("/before")
+    eventually(lambda: server.note("access.log"), "a line")
+    rotate(server, "access.log.1")
+    server.get("/after")
+    eventually(lambda: server.note("access.log"), "a line")
+    assert (targets(server, "access.log.1"), targets(server, "access.log")) == (["/before"], ["/after"])
+
+
+def test_no_line_is_lost_while_logs_are_rotated(serve):
+    server = serve(APPLICATION, "--access-logfile", "access.log", "--workers", "2", "--threads", "2")
+    eventually(lambda: server.stderr.count("is ready") == 2, "both workers are ready")
+    sent, is_over = [], threading.Event()
+
+    def ask(client):
+        with server.connect() as connection:
+            while not is_over.is_set():
+                target = f"/{client}/{len(sent)}"
+                assert connection.request("GET", target).status == 201
+                sent.append(target)
+
+    clients = [threading.Thread(target=ask, args=[client]) for client in range(4)]
+    for client in clients:
+        client.start()
+    for turn in range(5):
+        before = len(sent)
+        eventually(lambda: len(sent) > before + 50, "requests are answered")
+        rotate(server, f"access.log.{turn}")
+    is_over.set()
+    for client in clients:
+        client.join()
+    server.stop()
+    names = ["access.log", *(f"access.log.{turn}" for turn in range(5))]
+    assert sorted(targets(server, *names)) == sorted(sent)
+    assert all(server.note(name) for name in names[1:])
+
+
+def test_a_worker_that_starts_after_a_rotation_writes_to_the_new_log(serve):
+    server = serve(APPLICATION, "--access-logfile", "access.log")
+    server.wait_for_log("is ready")
+    rotate(server, "access.log.1")
+    os.kill(children(server.pid)[0], signal.SIGKILL)
+    eventually(lambda: server.stderr.count("is ready") == 2, "another worker")
+    server.get("/after")
+    eventually(lambda: server.note("access.log"), "a line")
+    assert server.note("access.log.1") == ""
+
+
+def test_a_log_is_found_again_though_the_application_changes_its_directory(serve, tmp_path):
+    source = "import os; os.mkdir('elsewhere'); os.chdir('elsewhere')" + APPLICATION.replace("\n    ", "\n")
+    server = serve(source, "--access-logfile", "access.log")
+    server.wait_for_log("is ready")
+    rotate(server, "access.log.1")
+    server.get("/after")
+    eventually(lambda: server.note("access.log"), "a line")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_log_that_cannot_be_opened_anew_goes_on_where_it_was(serve, tmp_path):
+    (tmp_path / "logs").mkdir()
+    server = serve(APPLICATION, "--access-logfile", "logs/access.log")
+    server.wait_for_log("is ready")
+    (tmp_path / "logs").rename(tmp_path / "old")
+    server.signal(signal.SIGUSR1)
+    eventually(lambda: server.stderr.count("cannot be opened anew") == 2, "both processes say so")
+    server.get("/after")
+    eventually(lambda: server.note("old/access.log"), "a line")
+
+
+def test_a_worker_in_a_call_opens_its_log_anew_meanwhile(serve, gate):
+    server = serve("""
+        def application(environ, start_response):
+            open("begun", "w").write("x")
+            open("gate").read()
+            start_response("200 OK", [])
+            return []
+        """, "--access-logfile", "access.log")
+    with server.connect() as connection:
+        connection.send(request("GET", "/long"))
+        server.wait_for_note("begun", "x")
+        rotate(server, "access.log.1")
+        gate.open()
+        assert connection.response().status == 200
+    eventually(lambda: server.note("access.log"), "a line")
+    assert targets(server, "access.log") == ["/long"]

@@ -66,3 +66,20 @@ fn a_request_without_a_response_has_status_000() {
     let line = String::from_utf8(line.format(&Moment::of(UNIX_EPOCH))).unwrap();
     assert!(line.contains("\"GET / HTTP/1.1\" 000 0 \""), "{line}");
 }
+
+#[test]
+fn a_file_that_was_moved_away_is_opened_anew() {
+    let directory = std::env::temp_dir().join(format!("funicorn-access-log-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (path, moved) = (directory.join("log"), directory.join("log.1"));
+    let file = LogFile::open(&path).unwrap();
+    write_whole(file.current().as_fd(), b"before").unwrap();
+    std::fs::rename(&path, &moved).unwrap();
+    let late = file.current();
+    file.reopen().unwrap();
+    write_whole(late.as_fd(), b", late").unwrap();
+    write_whole(file.current().as_fd(), b"after").unwrap();
+    assert_eq!(std::fs::read(&moved).unwrap(), b"before, late", "a line on its way is not lost");
+    assert_eq!(std::fs::read(&path).unwrap(), b"after");
+    std::fs::remove_dir_all(directory).unwrap();
+}

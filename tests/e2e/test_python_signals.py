@@ -167,6 +167,15 @@ def test_term_to_the_supervisor_reaches_the_handler_in_the_worker(serve, threads
 
 
 @THREADS
+def test_usr1_to_the_supervisor_reaches_the_handler_in_the_worker(serve, threads):
+    server = serve(APPLICATION + "signal.signal(signal.SIGUSR1, note)\n", "--threads", threads)
+    worker = worker_of(server)
+    server.signal(signal.SIGUSR1)
+    server.wait_for_note("handled", "SIGUSR1 MainThread\n")
+    assert worker_of(server) == worker
+
+
+@THREADS
 def test_term_to_the_supervisor_lets_a_handler_choose_the_end(serve, threads):
     source = APPLICATION + "signal.signal(signal.SIGTERM, lambda *_: (note(*_), sys.exit(0)))\n"
     server = serve(source, "--threads", threads, "--workers", "2")

@@ -26,7 +26,7 @@ const FAILED_FINALIZATION: Duration = Duration::from_millis(300);
 /// The `funicorn` command. `args` begins with the program.
 #[must_use]
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let config = match Config::from_args(args) {
+    let mut config = match Config::from_args(args) {
         Ok(config) => config,
         Err(error) => {
             // Nobody may be listening, which is no reason to fail.
@@ -36,7 +36,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     };
     logging::start(config.log_level);
     freed_memory::keep();
-    match supervise(&config) {
+    match supervise(&mut config) {
         Ok(code) => ExitCode::from(code as u8),
         Err(error) => {
             log::error!("{error}");
@@ -75,12 +75,15 @@ fn exit(error: &ServeError) -> Exit {
 }
 
 /// Prepares all that the workers share, and keeps them until the end. Returns the exit code.
-fn supervise(config: &Config) -> Result<i32, CommandError> {
+fn supervise(config: &mut Config) -> Result<i32, CommandError> {
     log::info!("funicorn {}", version::short());
     if let Some(warning) = version::mismatch() {
         log::warn!("{warning}");
     }
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     change_directory(config)?;
+    config.fix_paths().map_err(ServeError::Config)?;
+    let config = &*config;
     let signals = Signals::install(true).map_err(ServeError::System)?;
     config.check_spool_dir().map_err(ServeError::Config)?;
     raise_descriptor_limit(config.limits.connections);

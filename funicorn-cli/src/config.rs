@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use funicorn_http::{ForwardingPolicy, HeaderMap, PeerList, ProxyProtocol};
 use funicorn_net::{BindAddress, Deadlines, SupervisorConfig, WorkerConfig, WorkerLimits};
 use funicorn_wsgi::{ApplicationSpec, InterpreterConfig, WsgiConfig};
 use log::LevelFilter;
 
 use crate::flags::Flags;
-use crate::{AccessLogTarget, Exit};
+use crate::{AccessLogTarget, Exit, gunicorn};
 
 /// Everything that can be set.
 ///
@@ -37,6 +37,8 @@ pub struct Config {
     pub application: ApplicationSpec,
     /// Where to listen.
     pub bind: Vec<BindAddress>,
+    /// Bits that are taken out of the mode of Unix sockets, 0 to 0o777.
+    pub umask: u32,
     /// Worker processes, at least 1. Only the command forks them; [`Funicorn`](crate::Funicorn) serves in its own process.
     pub workers: usize,
     /// Application threads of each worker, at least 1.
@@ -73,6 +75,8 @@ pub struct Config {
     pub access_log: Option<AccessLogTarget>,
     /// What the other log says.
     pub log_level: LevelFilter,
+    /// What is to be said at the start, once there is a log.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A flag that names something which cannot be used.
@@ -97,6 +101,7 @@ impl Config {
         Self {
             application,
             bind: vec![BindAddress::Tcp { host: "127.0.0.1".to_owned(), port: 8000 }],
+            umask: 0,
             workers: 1,
             threads: 1,
             graceful_timeout: SupervisorConfig::default().graceful_timeout,
@@ -115,6 +120,7 @@ impl Config {
             spool_dir: default_spool_dir(),
             access_log: None,
             log_level: LevelFilter::Info,
+            warnings: Vec::new(),
         }
     }
 
@@ -123,10 +129,16 @@ impl Config {
     /// # Errors
     /// What clap says; also for `--help` and `--version`, whose text is an "error" with exit code 0.
     pub fn from_args(args: Vec<OsString>) -> Result<Self, clap::Error> {
-        let flags = Flags::try_parse_from(&args)?;
+        let mut command = Flags::command();
+        let matches = command.try_get_matches_from_mut(&args);
+        let mut matches = matches.map_err(|error| gunicorn::explain(error, &mut command))?;
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let warnings = gunicorn::unread_variables(&matches, is_set).collect();
+        let flags = Flags::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
         let argv = sys_argv(args);
         Ok(Self {
             bind: flags.bind,
+            umask: flags.umask,
             workers: flags.workers.into(),
             threads: flags.threads.into(),
             graceful_timeout: flags.graceful_timeout,
@@ -145,8 +157,19 @@ impl Config {
             spool_dir: flags.limits.spool_dir.unwrap_or_else(default_spool_dir),
             access_log: flags.access_logfile,
             log_level: log_level(&flags.log_level),
+            warnings,
             ..Self::new(flags.application)
         })
+    }
+
+    /// Makes relative paths absolute, for an application may change the directory. To be called where they are meant from.
+    ///
+    /// # Errors
+    /// When there is no working directory.
+    pub(crate) fn fix_paths(&mut self) -> Result<(), ConfigError> {
+        let fixed = std::path::absolute(&self.spool_dir);
+        self.spool_dir = fixed.map_err(|error| ConfigError::SpoolDir(self.spool_dir.clone(), error))?;
+        Ok(())
     }
 
     /// Looks at the spool directory before the first upload does.
@@ -292,6 +315,20 @@ mod tests {
         assert_eq!(config.log_level, LevelFilter::Warn);
         assert_eq!(config.root_path, "/p");
         assert!(config.strict_headers);
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_flag_counts_and_addresses_add_up() {
+        let config = config(
+            "-w 2 -w 4 --threads 2 --threads 3 --log-level info --log-level error --strict-headers --strict-headers \
+             --limit-request-line 1 --limit-request-line 2 --keep-alive 1 --keep-alive 2 -b :1 --bind :2 -b :3 \
+             --pythonpath a --pythonpath b app",
+        )
+        .unwrap();
+        assert_eq!((config.workers, config.threads, config.log_level), (4, 3, LevelFilter::Error));
+        assert_eq!((config.limits.request.request_line, config.deadlines.keep_alive.as_secs()), (2, 2));
+        assert_eq!(config.bind.len(), 3);
+        assert_eq!(config.pythonpath.len(), 2);
     }
 
     #[test]

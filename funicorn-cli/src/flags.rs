@@ -23,6 +23,7 @@ use crate::{AccessLogTarget, version};
     long_version = version::long(),
     after_help = AFTER_HELP,
     disable_version_flag = true,
+    args_override_self = true,
     max_term_width = 100
 )]
 #[non_exhaustive]
@@ -41,6 +42,11 @@ pub struct Flags {
     #[arg(short, long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", help_heading = "Serving")]
     #[arg(value_parser = parse::<BindAddress>)]
     pub bind: Vec<BindAddress>,
+
+    /// Bits to take out of the mode of Unix sockets: 007 lets only their owner and their group connect.
+    #[arg(short = 'm', long, value_name = "BITS", default_value = "0", help_heading = "Serving")]
+    #[arg(value_parser = parse_umask)]
+    pub umask: u32,
 
     /// Processes that serve. One that dies is replaced.
     #[arg(short, long, value_name = "N", default_value_t = 1, help_heading = "Serving")]
@@ -165,6 +171,23 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a number of seconds, for example 30".to_owned())
 }
 
+/// An octal number, in gunicorn's spellings: `007`, `0o7`; also `0x7`, and a decimal one without a zero in front.
+fn parse_umask(text: &str) -> Result<u32, String> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, radix) = if let Some(digits) = lower.strip_prefix("0x") {
+        (digits, 16)
+    } else if let Some(digits) = lower.strip_prefix("0o") {
+        (digits, 8)
+    } else if lower.len() > 1 && lower.starts_with('0') {
+        (&lower[1..], 8)
+    } else {
+        (lower.as_str(), 10)
+    };
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let umask = u32::from_str_radix(digits, radix).ok().filter(|umask| is_number && *umask <= 0o777);
+    umask.ok_or_else(|| "write the bits as an octal number from 000 to 0777, for example 007".to_owned())
+}
+
 /// A path without a slash at its end, so that it can be compared with the beginnings of others.
 fn parse_root_path(text: &str) -> Result<String, String> {
     let path = text.trim_end_matches('/');
@@ -191,6 +214,18 @@ mod tests {
         assert_eq!(parse_seconds("0"), Ok(Duration::ZERO));
         for text in ["", "-1", "+1", "1e3", "inf", "nan", "x", "1s", "999999999"] {
             assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn umasks() {
+        for (text, umask) in
+            [("0", 0), ("007", 7), ("0o22", 0o22), ("022", 0o22), ("0x1f", 31), ("18", 18), ("0777", 0o777)]
+        {
+            assert_eq!(parse_umask(text), Ok(umask), "{text}");
+        }
+        for text in ["", "-1", "+7", "08", "01000", "0x", "x", "rwx", "0o"] {
+            assert!(parse_umask(text).is_err(), "{text}");
         }
     }
 

@@ -62,7 +62,8 @@ impl Funicorn {
     ///
     /// # Errors
     /// When an address cannot be listened at, or the spool directory not be used.
-    pub fn new(config: Config) -> Result<Self, ServeError> {
+    pub fn new(mut config: Config) -> Result<Self, ServeError> {
+        config.fix_paths()?;
         config.check_spool_dir()?;
         let listeners = listen(&config)?;
         let addresses = listeners.iter().map(|listener| listener.local().clone()).collect();
@@ -110,7 +111,7 @@ impl Funicorn {
 pub(crate) fn listen(config: &Config) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::new();
     for address in &config.bind {
-        listeners.append(&mut Listener::bind(address, BACKLOG)?);
+        listeners.append(&mut Listener::bind_masked(address, BACKLOG, config.umask)?);
     }
     for listener in &listeners {
         log::info!("listening at {}", in_words(listener.local()));

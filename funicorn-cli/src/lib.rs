@@ -20,6 +20,7 @@ mod exit;
 mod flags;
 mod freed_memory;
 mod funicorn;
+mod gunicorn;
 mod limit_flags;
 pub mod logging;
 mod size;

@@ -23,6 +23,7 @@ pub(crate) struct LimitFlags {
 
     /// The longest header line. A longer one gets 431.
     #[arg(long, value_name = "SIZE", default_value = "8190", value_parser = size::parse_limit)]
+    #[arg(alias = "limit-request-field_size")]
     limit_request_field_size: u64,
 
     /// The whole head of a request. A larger one gets 431.

@@ -72,15 +72,13 @@ impl Default for PeerList {
 impl FromStr for PeerList {
     type Err = ParsePeerError;
 
-    /// Reads elements separated by commas: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`, `unix`, `*`. An empty text is
-    /// [`nobody`](Self::nobody).
+    /// Reads elements separated by commas: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`, `unix`, `*`. Empty elements are passed over, so
+    /// that a comma at the end does no harm; a text without any other is [`nobody`](Self::nobody).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut list = Self::nobody();
-        if text.trim().is_empty() {
-            return Ok(list);
-        }
         for element in text.split(',').map(str::trim) {
             match element {
+                "" => {}
                 "*" => list.everyone = true,
                 "unix" => list.unix = true,
                 _ => list.networks.push(parse_network(element)?),
@@ -164,10 +162,17 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_nobody() {
-        for text in ["", " "] {
+        for text in ["", " ", ",", " , "] {
             assert_eq!(list(text), PeerList::nobody());
         }
         assert!(!PeerList::nobody().contains(&tcp("127.0.0.1")));
+    }
+
+    #[test]
+    fn empty_elements_are_passed_over() {
+        for text in ["127.0.0.1,", ",127.0.0.1", "127.0.0.1,,", " 127.0.0.1 , "] {
+            assert_eq!(list(text), list("127.0.0.1"), "{text}");
+        }
     }
 
     #[test]
@@ -182,8 +187,6 @@ mod tests {
             "fe80::1%eth0",
             "[::1]",
             "127.0.0.1:80",
-            "127.0.0.1,",
-            ",",
             "127.0.0.1 ::1",
             "Unix",
             "unix:/run/x",

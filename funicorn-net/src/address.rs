@@ -72,10 +72,11 @@ pub enum ParseAddressError {
 impl FromStr for BindAddress {
     type Err = ParseAddressError;
 
-    /// Reads `HOST:PORT`, `:PORT` (every IPv4 address), `[IPV6]:PORT`, `unix:PATH` or `fd://N`.
+    /// Reads `HOST:PORT`, `:PORT` (every IPv4 address), `[IPV6]:PORT`, `unix:PATH` or `fd://N`. As in gunicorn, `unix://PATH` is
+    /// `unix:PATH`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return parse_unix(path);
+            return parse_unix(path.strip_prefix("//").unwrap_or(path));
         }
         if let Some(number) = text.strip_prefix("fd://") {
             return parse_fd(number).ok_or_else(|| ParseAddressError::Fd(number.to_owned()));
@@ -166,6 +167,19 @@ mod tests {
             assert_eq!(text.parse(), Ok(address.clone()), "{text}");
             assert_eq!(address.to_string(), text);
         }
+    }
+
+    #[test]
+    fn two_slashes_behind_unix_are_no_part_of_the_path() {
+        for (text, path) in [
+            ("unix://app.sock", "app.sock"),
+            ("unix://run/app.sock", "run/app.sock"),
+            ("unix:///run/app.sock", "/run/app.sock"),
+            ("unix:/run//app.sock", "/run//app.sock"),
+        ] {
+            assert_eq!(text.parse(), Ok(BindAddress::Unix(path.into())), "{text}");
+        }
+        assert_eq!("unix://".parse::<BindAddress>(), Err(ParseAddressError::NoPath));
     }
 
     #[test]

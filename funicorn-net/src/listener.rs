@@ -83,14 +83,24 @@ fn advise(address: &BindAddress) -> &'static str {
 impl Listener {
     /// Listens at `address`. A host name that stands for several IP addresses gives a listener for each.
     ///
-    /// A socket file that nobody listens at any more is replaced.
+    /// A socket file that nobody listens at any more is replaced. Everybody may connect to a new one, as with gunicorn's default,
+    /// whatever the umask of the process: see [`bind_masked`](Self::bind_masked).
     ///
     /// # Errors
     /// See [`BindError`]; no listener is left behind then.
     pub fn bind(address: &BindAddress, backlog: i32) -> Result<Vec<Self>, BindError> {
+        Self::bind_masked(address, backlog, 0)
+    }
+
+    /// As [`bind`](Self::bind), with the bits of `umask` taken out of the mode of a Unix socket's file (0 to 0o777): with 0o007 its owner
+    /// and its group may connect. Other addresses have no mode.
+    ///
+    /// # Errors
+    /// See [`BindError`]; no listener is left behind then.
+    pub fn bind_masked(address: &BindAddress, backlog: i32, umask: u32) -> Result<Vec<Self>, BindError> {
         match address {
             BindAddress::Tcp { host, port } => bind_host(address, host, *port, backlog),
-            BindAddress::Unix(path) => Ok(vec![bind_unix(address, path, backlog)?]),
+            BindAddress::Unix(path) => Ok(vec![bind_unix(address, path, backlog, 0o777 & !umask)?]),
             BindAddress::Fd(fd) => {
                 let socket = inherited::duplicate(*fd).and_then(adopt);
                 let socket = socket.map_err(|error| classify(address, error))?;
@@ -220,12 +230,14 @@ fn bind_tcp(addr: SocketAddr, backlog: i32) -> io::Result<Listener> {
     Listener::new(socket.into(), None, false)
 }
 
-fn bind_unix(address: &BindAddress, path: &Path, backlog: i32) -> Result<Listener, BindError> {
+fn bind_unix(address: &BindAddress, path: &Path, backlog: i32, mode: u32) -> Result<Listener, BindError> {
     unix_path::clear(address, path)?;
     let bind = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&socket2::SockAddr::unix(path)?)?;
         let path = BoundPath::new(path);
+        // Before anybody can connect; the umask of the process, which other threads have a part in, is left alone.
+        path.set_mode(mode)?;
         socket.listen(backlog)?;
         socket.set_nonblocking(true)?;
         Listener::new(socket.into(), Some(path), false)

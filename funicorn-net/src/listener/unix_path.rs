@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -60,6 +60,11 @@ impl BoundPath {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let identity = identity(&path);
         Self { path, process: std::process::id(), identity }
+    }
+
+    /// Says who may connect: that takes the right to write.
+    pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))
     }
 }
 

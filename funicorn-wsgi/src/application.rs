@@ -32,6 +32,8 @@ pub enum LoadError {
         module: String,
         /// Python's traceback.
         traceback: String,
+        /// A module that it imports, if that there is none of this name is what it raised.
+        missing: Option<String>,
     },
     /// The module, or an object in it, lacks the attribute.
     #[error("{owner} has no attribute {attribute:?}")]
@@ -98,6 +100,18 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The module that could not be found, if that is what is wrong: then the environment may be the wrong one.
+    #[must_use]
+    pub fn missing_module(&self) -> Option<&str> {
+        match self {
+            Self::NoModule { module, .. } => Some(module),
+            Self::Import { missing, .. } => missing.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 /// Loads the application that `spec` names.
 pub(crate) fn load<'py>(py: Python<'py>, spec: &ApplicationSpec) -> Result<Bound<'py, PyAny>, LoadError> {
     let module = import(py, spec)?;
@@ -127,8 +141,15 @@ fn import<'py>(py: Python<'py>, spec: &ApplicationSpec) -> Result<Bound<'py, PyA
         None => Err(LoadError::Import {
             module: spec.module().to_owned(),
             traceback: traceback::format(py, &error),
+            missing: name_of_missing(py, &error),
         }),
     }
+}
+
+/// The module that a `ModuleNotFoundError` is about.
+fn name_of_missing(py: Python<'_>, error: &PyErr) -> Option<String> {
+    let is_missing = error.is_instance_of::<PyModuleNotFoundError>(py);
+    is_missing.then(|| error.value(py).getattr("name").ok()?.extract().ok())?
 }
 
 /// The module that `error` says is missing, if it is the one asked for (or a package of it) and not one
@@ -136,10 +157,7 @@ fn import<'py>(py: Python<'py>, spec: &ApplicationSpec) -> Result<Bound<'py, PyA
 fn missing_module(py: Python<'_>, spec: &ApplicationSpec, error: &PyErr) -> Option<String> {
     // Python takes its own frames out of an import error's traceback, so that one is left only if a module
     // ran.
-    if !error.is_instance_of::<PyModuleNotFoundError>(py) || error.traceback(py).is_some() {
-        return None;
-    }
-    let name: String = error.value(py).getattr("name").ok()?.extract().ok()?;
+    let name = name_of_missing(py, error).filter(|_| error.traceback(py).is_none())?;
     let asked = spec.module();
     (asked == name || asked.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'))).then_some(name)
 }

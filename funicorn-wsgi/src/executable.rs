@@ -1,4 +1,9 @@
-//! Which Python is meant? The one whose virtual environment is active, unless somebody says otherwise.
+//! Which Python is meant? The one whose environment is active, unless somebody says otherwise.
+//!
+//! An environment is active when `VIRTUAL_ENV` or `CONDA_PREFIX` names it, or when its `python` is the one that a shell would
+//! run: a container image often says no more than `ENV PATH=/opt/venv/bin:$PATH`. The first two were meant for us, and the wrong
+//! series there is an error. Of the others one that does not fit is passed over, and remembered for the message about a module that
+//! is missing.
 //!
 //! An embedded interpreter finds its standard library and its site-packages from the path of a `python`
 //! executable, and it hands that path on as `sys.executable`, with which `multiprocessing` and `subprocess`
@@ -21,12 +26,16 @@ const FROM_CONFIG: &str = "the Python that was asked for";
 const FROM_VARIABLE: &str = "FUNICORN_PYTHON";
 const FROM_ACTIVE: &str = "VIRTUAL_ENV";
 const FROM_BESIDE: &str = "the virtual environment that this program is installed in";
+const FROM_CONDA: &str = "CONDA_PREFIX";
+const FROM_PATH: &str = "the first python on PATH";
+const FROM_BUILD: &str = "the Python that this program was built with";
 
 /// The environment that the choice depends on, as values so that it can be tested.
 #[derive(Debug, Default)]
 pub(crate) struct Surroundings {
     pub(crate) funicorn_python: Option<PathBuf>,
     pub(crate) virtual_env: Option<PathBuf>,
+    pub(crate) conda_prefix: Option<PathBuf>,
     pub(crate) own_executable: Option<PathBuf>,
     pub(crate) build_python: Option<PathBuf>,
     pub(crate) search_path: Vec<PathBuf>,
@@ -39,6 +48,7 @@ impl Surroundings {
         Self {
             funicorn_python: variable("FUNICORN_PYTHON"),
             virtual_env: variable("VIRTUAL_ENV"),
+            conda_prefix: variable("CONDA_PREFIX"),
             own_executable: env::current_exe().ok(),
             build_python: option_env!("FUNICORN_BUILD_PYTHON").map(PathBuf::from),
             search_path: env::var_os("PATH")
@@ -48,8 +58,9 @@ impl Surroundings {
     }
 
     /// Chooses: what was asked for, `FUNICORN_PYTHON`, the active virtual environment, the one that this
-    /// program lies in, the Python of the build, `python3.X` on `PATH`.
-    pub(crate) fn choose(&self, asked: Option<&Path>) -> Result<PathBuf, InterpreterError> {
+    /// program lies in, the active conda environment, `python` or `python3` on `PATH`, the Python of the build, `python3.X` on
+    /// `PATH`.
+    pub(crate) fn choose(&self, asked: Option<&Path>) -> Result<PythonChoice, InterpreterError> {
         let active = self.virtual_env.as_ref().map(|root| root.join("bin/python"));
         let named = [
             (asked.map(Path::to_path_buf), FROM_CONFIG),
@@ -59,15 +70,31 @@ impl Surroundings {
         ];
         for (python, origin) in named {
             if let Some(python) = python {
-                return check(self.resolve(python), origin);
+                let python = check(self.resolve(python), origin)?;
+                return Ok(PythonChoice { python, origin, passed_over: Vec::new() });
             }
         }
-        let fallbacks =
-            self.build_python.iter().cloned().chain(self.on_path(OsStr::new(&format!("python{SERIES}"))));
-        fallbacks
-            .into_iter()
-            .find(|python| is_file(python))
-            .ok_or(InterpreterError::NoPython { series: SERIES })
+        self.choose_unnamed()
+    }
+
+    /// Chooses among those that nobody has named for us.
+    fn choose_unnamed(&self) -> Result<PythonChoice, InterpreterError> {
+        let conda = self.conda_prefix.as_ref().map(|root| root.join("bin/python"));
+        let first_on_path = ["python", "python3"].iter().find_map(|name| self.on_path(OsStr::new(name)));
+        let mut passed_over = Vec::new();
+        for (python, origin) in [(conda, FROM_CONDA), (first_on_path, FROM_PATH)] {
+            let Some(python) = python else { continue };
+            match unfit(&python) {
+                None => return Ok(PythonChoice { python, origin, passed_over }),
+                Some(why) => passed_over.push(format!("{} ({origin}) {why}", python.display())),
+            }
+        }
+        let by_series = self.on_path(OsStr::new(&format!("python{SERIES}")));
+        let last = [(self.build_python.clone(), FROM_BUILD), (by_series, "PATH")];
+        let found =
+            last.into_iter().find_map(|(python, origin)| Some((python.filter(|it| is_file(it))?, origin)));
+        let (python, origin) = found.ok_or(InterpreterError::NoPython { series: SERIES })?;
+        Ok(PythonChoice { python, origin, passed_over })
     }
 
     /// `python` next to this program, if that directory belongs to a virtual environment.
@@ -89,6 +116,38 @@ impl Surroundings {
 
     fn on_path(&self, name: &OsStr) -> Option<PathBuf> {
         self.search_path.iter().map(|directory| directory.join(name)).find(|python| is_file(python))
+    }
+}
+
+/// Which Python has been chosen, by what, and which were not: for the log, and for whoever misses a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PythonChoice {
+    /// The path of the executable. Its environment is where modules are looked for.
+    pub python: PathBuf,
+    /// What has led to it, such as `VIRTUAL_ENV`.
+    pub origin: &'static str,
+    /// Those that would have come first, each with the reason against it.
+    pub passed_over: Vec<String>,
+}
+
+impl std::fmt::Display for PythonChoice {
+    /// `/opt/venv (VIRTUAL_ENV)`: the directory that has the packages.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let root = self.python.parent().and_then(Path::parent).unwrap_or(&self.python);
+        write!(f, "{} ({})", root.display(), self.origin)
+    }
+}
+
+/// What speaks against a Python that nobody has named for us; nothing is run to learn it.
+fn unfit(python: &Path) -> Option<String> {
+    if !is_file(python) {
+        return Some("does not exist".to_owned());
+    }
+    match series_of(python) {
+        Some(found) if found == SERIES => None,
+        Some(found) => Some(format!("is Python {found}, and this funicorn is built for Python {SERIES}")),
+        None => Some(format!("does not show that it is Python {SERIES} (a version manager's script?)")),
     }
 }
 

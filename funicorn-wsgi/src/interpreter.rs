@@ -14,9 +14,9 @@ use std::path::PathBuf;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 
-use crate::executable::{SERIES, Surroundings};
+use crate::executable::{PythonChoice, SERIES, Surroundings};
 use crate::retired;
 
 /// How the interpreter is to start.
@@ -25,12 +25,23 @@ use crate::retired;
 pub struct InterpreterConfig {
     /// The `python` whose environment to use. `None`: `FUNICORN_PYTHON`, else that of the active virtual
     /// environment (`VIRTUAL_ENV`), else the one beside this program if it lies in a virtual environment,
+    /// else that of the active conda environment (`CONDA_PREFIX`), else `python` or `python3` on `PATH` if it is of our series,
     /// else the one this crate was built with, else `python3.X` on `PATH`.
     pub python: Option<PathBuf>,
     /// `sys.argv`: the name of the program and the arguments as they were typed.
     pub argv: Vec<OsString>,
     /// Put in front of `sys.path`, in this order. The working directory follows, then Python's own path.
     pub pythonpath: Vec<PathBuf>,
+}
+
+impl InterpreterConfig {
+    /// Which Python [`Interpreter::start`] will take, as things stand. Needs no interpreter, and runs nothing.
+    ///
+    /// # Errors
+    /// What `start` would say about the choice.
+    pub fn choose_python(&self) -> Result<PythonChoice, InterpreterError> {
+        Surroundings::of_this_process().choose(self.python.as_deref())
+    }
 }
 
 /// Why the interpreter did not start. The operator's to mend.
@@ -117,7 +128,7 @@ impl Interpreter {
         if unsafe { ffi::Py_IsInitialized() } != 0 {
             return Err(InterpreterError::Running);
         }
-        let python = Surroundings::of_this_process().choose(config.python.as_deref())?;
+        let python = config.choose_python()?.python;
         initialize(&python, &config.argv)?;
         let interpreter = Self { not_send: PhantomData };
         extend_path(&config.pythonpath)?;
@@ -239,8 +250,10 @@ fn extend_path(pythonpath: &[PathBuf]) -> Result<(), InterpreterError> {
     Python::attach(|py| {
         let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
         let front = pythonpath.iter().map(|entry| here.join(entry)).chain([here.clone()]);
+        // As Python itself decodes paths. Its choice depends on the locale, and only what it decoded does it find again.
+        let decode = py.import("os")?.getattr("fsdecode")?;
         for (index, entry) in front.enumerate() {
-            path.insert(index, entry.as_os_str())?;
+            path.insert(index, decode.call1((PyBytes::new(py, entry.as_os_str().as_bytes()),))?)?;
         }
         Ok(())
     })

@@ -40,6 +40,7 @@ mod errors;
 mod exchange;
 mod executable;
 mod file_wrapper;
+mod green_threads;
 mod header_keys;
 mod input;
 mod interpreter;
@@ -62,6 +63,7 @@ mod traceback;
 
 pub use application::LoadError;
 pub use errors::ErrorLog;
+pub use executable::PythonChoice;
 pub use interpreter::{Interpreter, InterpreterConfig, InterpreterError, python_versions};
 pub use parts::ResponsePart;
 pub use pool::{Busy, PoolConfig, ThreadPool};

@@ -20,7 +20,7 @@ use crate::input::Input;
 use crate::response::{Bystanders, respond};
 use crate::signals::EndedByHandler;
 use crate::start_response::HeaderRules;
-use crate::{ApplicationSpec, path, threads, traceback};
+use crate::{ApplicationSpec, green_threads, path, threads, traceback};
 
 /// What the adapter is told about the server that it works for.
 #[derive(Clone, Debug)]
@@ -106,6 +106,7 @@ impl WsgiService {
     pub fn load(spec: &ApplicationSpec, config: WsgiConfig) -> Result<Self, LoadError> {
         Python::attach(|py| {
             let application = application::load(py, spec)?;
+            green_threads::warn(py, config.multithread);
             Self::new(py, &application, config).map_err(|error| LoadError::Raised {
                 what: "preparing to serve".to_owned(),
                 traceback: traceback::format(py, &error),

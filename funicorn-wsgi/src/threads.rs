@@ -14,6 +14,7 @@ use funicorn_http::{StartedThread, ThreadLife};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
+use crate::green_threads;
 use crate::signals::EndedByHandler;
 
 /// Starts a thread called `name` that runs `life`. `ended` hears of signal handlers that raise meanwhile: they run between any two
@@ -69,7 +70,7 @@ fn begin<'py>(
     thread: &mut Option<Bound<'py, PyAny>>,
 ) -> PyResult<()> {
     let threading = py.import("threading")?;
-    if are_green(&threading)? {
+    if green_threads::library(&threading)?.is_some() {
         return Ok(());
     }
     let life = life.clone();
@@ -81,20 +82,6 @@ fn begin<'py>(
     arguments.set_item("daemon", false)?;
     thread.insert(threading.call_method("Thread", (), Some(&arguments))?).call_method0("start")?;
     Ok(())
-}
-
-/// Whether what starts threads for `threading` is a library of green threads.
-fn are_green(threading: &Bound<'_, PyModule>) -> PyResult<bool> {
-    // Which of the two there is depends on the version of Python.
-    for name in ["_start_joinable_thread", "_start_new_thread"] {
-        let Some(start) = threading.getattr_opt(name)? else { continue };
-        let Some(module) = start.getattr_opt("__module__")? else { continue };
-        let module: String = module.extract().unwrap_or_default();
-        if ["gevent.", "eventlet."].iter().any(|library| module.starts_with(library)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Whether `thread` has been started. It may not run yet, or have ended already.

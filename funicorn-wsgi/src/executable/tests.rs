@@ -32,33 +32,81 @@ impl Drop for Scratch {
     }
 }
 
+/// The path of the executable that is chosen.
+fn chosen(surroundings: &Surroundings, asked: Option<&Path>) -> PathBuf {
+    surroundings.choose(asked).unwrap().python
+}
+
 #[test]
-fn the_order_is_asked_variable_active_beside_build_path() {
+fn the_order_is_asked_variable_active_beside_conda_path_build_series() {
     let scratch = Scratch::new("order");
     let environment = |name: &str| scratch.environment(name, &format!("version = {SERIES}.1"));
     let python = |name: &str| environment(name).join("bin/python");
-    let on_path = scratch.0.join("path");
-    fs::create_dir_all(&on_path).unwrap();
-    fs::write(on_path.join(format!("python{SERIES}")), "").unwrap();
+    let by_series = scratch.0.join("path");
+    fs::create_dir_all(&by_series).unwrap();
+    fs::write(by_series.join(format!("python{SERIES}")), "").unwrap();
     let mut surroundings = Surroundings {
         funicorn_python: Some(python("variable")),
         virtual_env: Some(environment("active")),
         own_executable: Some(environment("beside").join("bin/funicorn")),
+        conda_prefix: Some(environment("conda")),
         build_python: Some(python("build")),
-        search_path: vec![on_path.clone()],
+        search_path: vec![
+            by_series.clone(),
+            environment("first").join("bin"),
+            environment("second").join("bin"),
+        ],
     };
-    assert_eq!(surroundings.choose(Some(&python("asked"))).unwrap(), python("asked"));
-    assert_eq!(surroundings.choose(None).unwrap(), python("variable"));
+    assert_eq!(chosen(&surroundings, Some(&python("asked"))), python("asked"));
+    assert_eq!(chosen(&surroundings, None), python("variable"));
     surroundings.funicorn_python = None;
-    assert_eq!(surroundings.choose(None).unwrap(), python("active"));
+    assert_eq!(chosen(&surroundings, None), python("active"));
     surroundings.virtual_env = None;
-    assert_eq!(surroundings.choose(None).unwrap(), python("beside"));
+    assert_eq!(chosen(&surroundings, None), python("beside"));
     surroundings.own_executable = Some(PathBuf::from("/usr/bin/funicorn"));
-    assert_eq!(surroundings.choose(None).unwrap(), python("build"));
+    assert_eq!(chosen(&surroundings, None), python("conda"));
+    surroundings.conda_prefix = None;
+    assert_eq!(chosen(&surroundings, None), python("first"));
+    surroundings.search_path.truncate(1);
+    assert_eq!(chosen(&surroundings, None), python("build"));
     surroundings.build_python = Some(PathBuf::from("/nowhere/python"));
-    assert_eq!(surroundings.choose(None).unwrap(), on_path.join(format!("python{SERIES}")));
+    assert_eq!(chosen(&surroundings, None), by_series.join(format!("python{SERIES}")));
     surroundings.search_path.clear();
     assert!(matches!(surroundings.choose(None), Err(InterpreterError::NoPython { .. })));
+}
+
+#[test]
+fn a_python_on_path_that_does_not_fit_is_passed_over_with_its_reason() {
+    let scratch = Scratch::new("passed");
+    let other = scratch.environment("other", "version = 3.2.1").join("bin");
+    let script = scratch.0.join("shims");
+    fs::create_dir_all(&script).unwrap();
+    fs::write(script.join("python"), "#!/bin/sh\n").unwrap();
+    let build = scratch.environment("build", &format!("version = {SERIES}.1")).join("bin/python");
+    for (search_path, reason) in [(other, "is Python 3.2"), (script, "a version manager's script?")] {
+        let surroundings = Surroundings {
+            search_path: vec![search_path, build.parent().unwrap().to_owned()],
+            build_python: Some(build.clone()),
+            ..Surroundings::default()
+        };
+        let choice = surroundings.choose(None).unwrap();
+        assert_eq!((choice.python.as_path(), choice.origin), (build.as_path(), FROM_BUILD));
+        assert!(choice.passed_over[0].contains(reason), "{:?}", choice.passed_over);
+    }
+}
+
+#[test]
+fn a_conda_environment_of_another_series_is_passed_over_too() {
+    let scratch = Scratch::new("conda");
+    let build = scratch.environment("build", &format!("version = {SERIES}.1")).join("bin/python");
+    let surroundings = Surroundings {
+        conda_prefix: Some(scratch.environment("base", "version = 3.2.1")),
+        build_python: Some(build.clone()),
+        ..Surroundings::default()
+    };
+    let choice = surroundings.choose(None).unwrap();
+    assert_eq!(choice.python, build);
+    assert!(choice.passed_over[0].contains("CONDA_PREFIX"), "{:?}", choice.passed_over);
 }
 
 #[test]

@@ -5,8 +5,10 @@
 //! outside of the set is still the client's own word. What does not count has no effect here, well-formed or not, and stays in the
 //! header section as it was sent.
 //!
-//! What does count must be understood: a header of one value that comes twice (the client's line and the proxy's), or a value
-//! that cannot be read, is refused rather than guessed at.
+//! Each of these headers is a list, in one line or in several (RFC 9110 §5.3), to which proxies append. So each is read from its
+//! end, which is what our own peer says; what stands before it may be the client's word. An end that says nothing, or
+//! nothing that is an address, a scheme or a port, leaves what is known without the header. A host or a prefix goes into links and
+//! paths, so a malformed one is taken for a forgery and refused, and so are elements of `Forwarded` that cannot be told apart.
 //!
 //! Requests without such headers pay for one look at the length and the first byte of each name, and only on a
 //! connection whose peer is trusted, if the caller asks [`ForwardingPolicy::trusts`] once for each connection.
@@ -21,7 +23,7 @@ use crate::authority::is_authority;
 use crate::byte_set::ByteSet;
 use crate::{Address, ConnectionInfo, Headers, PeerList, Proxied, Refusal, Scheme};
 pub(crate) use chain::parse_port;
-use chain::{Dialect, Source};
+use chain::{Dialect, Source, is_nothing};
 use names::ForwardedHeader;
 pub use names::{ForwardedHeaders, ForwardedHeadersError};
 
@@ -80,12 +82,12 @@ impl ForwardingPolicy {
         if !self.headers.are_in(headers) || !self.trusts(&connection.peer) {
             return Ok(None);
         }
-        let said = Said::gather(headers, self.headers)?;
+        let said = Said::gather(headers, self.headers);
         let source = match (said.chain, said.elements) {
-            (true, _) => chain::walk(&self.trusted, Dialect::List, chain::entries(headers))?,
+            (true, _) => chain::walk(&self.trusted, Dialect::List, chain::entries(headers)),
             (_, true) => {
                 let elements = element::parse_all(headers)?;
-                chain::walk(&self.trusted, Dialect::Node, elements.into_iter().rev())?
+                chain::walk(&self.trusted, Dialect::Node, elements.into_iter().rev())
             }
             _ => Source::default(),
         };
@@ -93,7 +95,7 @@ impl ForwardingPolicy {
     }
 }
 
-/// The lines that count, as they stand.
+/// What the headers that count say: whether they are there, or their last entries.
 #[derive(Debug, Default)]
 struct Said<'a> {
     /// Whether there is `X-Forwarded-For`, in one line or several.
@@ -107,13 +109,13 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn gather(headers: &'a Headers, counted: ForwardedHeaders) -> Result<Self, Refusal> {
+    fn gather(headers: &'a Headers, counted: ForwardedHeaders) -> Self {
         let mut said = Self::default();
         for (name, value) in headers {
             let Some(header) = ForwardedHeader::of(name).filter(|&header| counted.contains(header)) else {
                 continue;
             };
-            let only = match header {
+            let last = match header {
                 ForwardedHeader::For => {
                     said.chain = true;
                     continue;
@@ -127,34 +129,45 @@ impl<'a> Said<'a> {
                 ForwardedHeader::Port => &mut said.port,
                 ForwardedHeader::Prefix => &mut said.prefix,
             };
-            if only.replace(value).is_some() {
-                return Err(Refusal::Forwarded);
-            }
+            *last = Some(last_entry(value));
         }
-        Ok(said)
+        said
     }
 
     fn apply(self, source: Source<'_>, connection: &ConnectionInfo) -> Result<ConnectionInfo, Refusal> {
-        let parsed = |value: Option<Cow<'_, [u8]>>, parse: fn(&[u8]) -> Option<String>| {
-            value.map(|value| parse(&value).ok_or(Refusal::Forwarded)).transpose()
-        };
         let mut resolved = connection.clone();
         if let Some(client) = source.client {
             resolved.peer = client;
         }
-        if let Some(proto) = self.proto.map(Cow::Borrowed).or(source.proto) {
-            resolved.scheme = parse_scheme(&proto).ok_or(Refusal::Forwarded)?;
+        let proto = self.proto.map(Cow::Borrowed).or(source.proto);
+        if let Some(scheme) = proto.and_then(|proto| parse_scheme(&proto)) {
+            resolved.scheme = scheme;
         }
         let proxied = Proxied {
-            host: parsed(self.host.map(Cow::Borrowed).or(source.host), parse_host)?,
-            port: self.port.map(|port| parse_public_port(port).ok_or(Refusal::Forwarded)).transpose()?,
-            prefix: parsed(self.prefix.map(Cow::Borrowed), parse_prefix)?,
+            host: well_formed(self.host.map(Cow::Borrowed).or(source.host), parse_host)?,
+            port: self.port.and_then(parse_public_port),
+            prefix: well_formed(self.prefix.map(Cow::Borrowed), parse_prefix)?,
         };
         if proxied != Proxied::default() {
             resolved.proxied = Some(Box::new(proxied));
         }
         Ok(resolved)
     }
+}
+
+/// What the nearest proxy has appended to the list, or has set.
+fn last_entry(list: &[u8]) -> &[u8] {
+    let start = memchr::memrchr(b',', list).map_or(0, |comma| comma + 1);
+    list[start..].trim_ascii()
+}
+
+/// `value` parsed; `None` where there is none or one that says nothing.
+fn well_formed(
+    value: Option<Cow<'_, [u8]>>,
+    parse: fn(&[u8]) -> Option<String>,
+) -> Result<Option<String>, Refusal> {
+    let value = value.filter(|value| !is_nothing(value));
+    value.map(|value| parse(&value).ok_or(Refusal::Forwarded)).transpose()
 }
 
 /// `http` or `https`, and what some proxies say instead of a request that begins a WebSocket.

@@ -23,9 +23,9 @@ pub enum Refusal {
     /// A header name holds `_`, which the operator has refused ([`HeaderMap::Refuse`](crate::HeaderMap::Refuse)).
     #[error("a header name contains an underscore")]
     HeaderName,
-    /// What a trusted proxy says in a forwarding header cannot be understood, or is said twice
+    /// What a trusted proxy says of the host or the prefix is malformed, or its `Forwarded` cannot be read
     /// ([`ForwardingPolicy`](crate::ForwardingPolicy)).
-    #[error("a forwarding header is malformed or repeated")]
+    #[error("a forwarding header is malformed")]
     Forwarded,
     /// The PROXY header that has to stand before the first request is missing or malformed
     /// ([`ProxyProtocol`](crate::ProxyProtocol)).

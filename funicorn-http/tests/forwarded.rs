@@ -1,7 +1,7 @@
 //! Whatever a client writes, a proxy that appends to it has the last word.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use funicorn_http::{Address, ConnectionInfo, ForwardingPolicy, PeerList, Refusal, RequestHead};
+use funicorn_http::{Address, ConnectionInfo, ForwardingPolicy, PeerList, Refusal, RequestHead, Scheme};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -90,6 +90,21 @@ proptest! {
             Ok(client) => prop_assert_eq!(client, Address::Ip(CLIENT.parse().unwrap())),
             Err(refusal) => prop_assert_eq!(refusal, Refusal::Forwarded),
         }
+    }
+
+    #[test]
+    fn behind_a_proxy_that_appends_a_scheme_it_is_that_one(
+        lies in vec(lies(), 0..4),
+        own_line in any::<bool>(),
+        scheme in select(vec!["http", "https"]),
+    ) {
+        let lines = appended(&lies, own_line, scheme);
+        let policy = ForwardingPolicy::default();
+        let head = RequestHead::builder("GET", "/");
+        let head = lines.iter().fold(head, |head, line| head.header("X-Forwarded-Proto", line)).build();
+        let [peer, local] = [PROXY, "127.0.0.1:8000"].map(|text| Address::Tcp(text.parse().unwrap()));
+        let resolved = policy.resolve(head.headers(), &ConnectionInfo::new(peer, local)).unwrap().unwrap();
+        prop_assert_eq!(resolved.scheme == Scheme::Https, scheme == "https");
     }
 
     #[test]

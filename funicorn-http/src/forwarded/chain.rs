@@ -10,12 +10,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::element::Element;
 use super::names::ForwardedHeader;
 use crate::byte_set::ByteSet;
-use crate::{Address, Headers, PeerList, Refusal};
+use crate::{Address, Headers, PeerList};
 
 /// What a chain says of the client.
 #[derive(Debug, Default)]
 pub(super) struct Source<'a> {
-    /// `None` when the nearest proxy does not say.
+    /// `None` when the nearest proxy does not say: then it is that proxy.
     pub(super) client: Option<Address>,
     pub(super) proto: Option<Cow<'a, [u8]>>,
     pub(super) host: Option<Cow<'a, [u8]>>,
@@ -40,38 +40,40 @@ pub(super) fn entries(headers: &Headers) -> impl Iterator<Item = Element<'_>> {
 
 /// Finds the client among `elements`, of which the nearest comes first.
 ///
-/// Empty elements at the beginning of the chain mean nothing: some proxies append to a header that was not there. One that
-/// a proxy would have to vouch for is refused: to skip it would be to take the client's word.
+/// An element that names no address ends the walk, since it vouches for nobody: to pass over it would be to take the word of
+/// whoever wrote the one before it. Where nothing stands in its place, the client is the last who is known; where there is a
+/// word for somebody, the client is somebody unknown.
 pub(super) fn walk<'a>(
     proxies: &PeerList,
     dialect: Dialect,
-    mut elements: impl Iterator<Item = Element<'a>>,
-) -> Result<Source<'a>, Refusal> {
-    let mut found = None;
-    while let Some(element) = elements.next() {
+    elements: impl Iterator<Item = Element<'a>>,
+) -> Source<'a> {
+    let mut found = Source::default();
+    for element in elements {
         if element.is_empty() {
-            if found.is_some() && elements.all(|element| element.is_empty()) {
-                break;
-            }
-            return Err(Refusal::Forwarded);
+            break;
         }
-        let before: Source<'a> = found.take().unwrap_or_default();
-        let Some(node) = element.node else {
-            // Whoever wrote this element keeps its source to itself, so the one known is the last.
-            found = Some(Source { client: before.client, proto: element.proto, host: element.host });
+        let (proto, host) = (element.proto, element.host);
+        let Some(node) = element.node.filter(|node| !is_nothing(node)) else {
+            found = Source { client: found.client, proto, host };
             break;
         };
-        let node = parse_node(&node, dialect).ok_or(Refusal::Forwarded)?;
+        let node = parse_node(&node, dialect).unwrap_or(Address::Unknown);
         let is_proxy = proxies.names(&node);
-        found = Some(Source { client: Some(node), proto: element.proto, host: element.host });
+        found = Source { client: Some(node), proto, host };
         if !is_proxy {
             break;
         }
     }
-    found.ok_or(Refusal::Forwarded)
+    found
 }
 
-/// An address, with a port or without, or a word in its place.
+/// Nothing, or what logs and some proxies write for it.
+pub(super) fn is_nothing(text: &[u8]) -> bool {
+    matches!(text, b"" | b"-")
+}
+
+/// An address, with a port or without, or a word in its place. `None` for what is neither.
 fn parse_node(text: &[u8], dialect: Dialect) -> Option<Address> {
     let text = std::str::from_utf8(text).ok()?;
     match dialect {

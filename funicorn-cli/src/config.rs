@@ -55,7 +55,7 @@ pub struct Config {
     pub argv: Vec<OsString>,
     /// `SCRIPT_NAME`: empty, or a path without a slash at its end.
     pub root_path: String,
-    /// Whether a hop-by-hop header of the application is an error.
+    /// Whether statuses and headers of the application that PEP 3333 forbids are errors.
     pub strict_headers: bool,
     /// Whose forwarding headers count, and which.
     pub forwarding: ForwardingPolicy,

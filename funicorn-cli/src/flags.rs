@@ -86,7 +86,8 @@ pub struct Flags {
     #[arg(value_parser = parse_root_path)]
     pub root_path: String,
 
-    /// Make hop-by-hop response headers of the application an error instead of dropping them.
+    /// Keep PEP 3333's letter about statuses and headers of the application: hop-by-hop headers, headers that are no list of
+    /// tuples and statuses without a reason are errors, instead of being dropped or taken and logged once.
     #[arg(long, help_heading = "Application")]
     pub strict_headers: bool,
 

@@ -21,9 +21,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::header_rules::HeaderRules;
 use crate::retired;
 use crate::sole_reference::{is_sole, references};
-use crate::start_response::{HeaderRules, exception_of, parse_head};
+use crate::start_response::{exception_of, parse_head};
 
 /// The response to one request, as far as it has come.
 pub(crate) struct Response {

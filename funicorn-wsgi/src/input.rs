@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use funicorn_http::Body;
-use pyo3::exceptions::PyMemoryError;
+use pyo3::exceptions::{PyMemoryError, PyOverflowError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -130,35 +130,57 @@ fn fill(body: &mut Body, mut buf: &mut [u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A size argument: absent, `None` and negative ones mean "no limit".
-fn limit(size: Option<isize>) -> u64 {
-    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX)
+/// A size argument: `None` and negative ones mean "no limit", and so does one that is past all bodies.
+fn limit(size: &Bound<'_, PyAny>) -> PyResult<u64> {
+    if size.is_none() {
+        return Ok(NO_LIMIT);
+    }
+    match size.extract::<i64>() {
+        Ok(size) => Ok(u64::try_from(size).unwrap_or(NO_LIMIT)),
+        // Past 64 bits, of whichever sign.
+        Err(error) if error.is_instance_of::<PyOverflowError>(size.py()) => Ok(NO_LIMIT),
+        Err(error) => Err(error),
+    }
 }
+
+const NO_LIMIT: u64 = u64::MAX;
 
 #[pymethods]
 impl Input {
-    #[pyo3(signature = (size=None, /))]
-    fn read<'py>(&mut self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
+    #[pyo3(signature = (size=NO_LIMIT), text_signature = "($self, size=-1)")]
+    fn read<'py>(
+        &mut self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = limit)] size: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let reader = self.reader();
-        let len = reader.available(py, limit(size))?;
+        let len = reader.available(py, size)?;
         reader.take(py, len)
     }
 
-    #[pyo3(signature = (size=None, /))]
-    fn readline<'py>(&mut self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
+    #[pyo3(signature = (size=NO_LIMIT), text_signature = "($self, size=-1)")]
+    fn readline<'py>(
+        &mut self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = limit)] size: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let reader = self.reader();
-        let len = reader.line_len(py, limit(size))?;
+        let len = reader.line_len(py, size)?;
         reader.take(py, len)
     }
 
     /// `hint`: no more lines are read once they have this many bytes in all; 0 means no limit here, as in
     /// `io`.
-    #[pyo3(signature = (hint=None, /))]
-    fn readlines<'py>(&mut self, py: Python<'py>, hint: Option<isize>) -> PyResult<Bound<'py, PyList>> {
-        let mut budget = limit(hint.filter(|&hint| hint > 0));
+    #[pyo3(signature = (hint=NO_LIMIT), text_signature = "($self, hint=-1)")]
+    fn readlines<'py>(
+        &mut self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = limit)] hint: u64,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut budget = if hint == 0 { NO_LIMIT } else { hint };
         let lines = PyList::empty(py);
         while budget > 0 {
-            let line = self.readline(py, None)?;
+            let line = self.readline(py, NO_LIMIT)?;
             let len = line.as_bytes().len() as u64;
             if len == 0 {
                 break;
@@ -174,7 +196,7 @@ impl Input {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let line = self.readline(py, None)?;
+        let line = self.readline(py, NO_LIMIT)?;
         Ok((!line.as_bytes().is_empty()).then_some(line))
     }
 

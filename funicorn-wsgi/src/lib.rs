@@ -42,6 +42,7 @@ mod executable;
 mod file_wrapper;
 mod green_threads;
 mod header_keys;
+mod header_rules;
 mod input;
 mod interpreter;
 mod native_string;

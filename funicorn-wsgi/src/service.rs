@@ -16,10 +16,10 @@ use crate::attachment::{EnteredContext, current_context, without_interpreter};
 use crate::environ::Environs;
 use crate::errors::ErrorLog;
 use crate::exchange::{Callables, Response};
+use crate::header_rules::HeaderRules;
 use crate::input::Input;
 use crate::response::{Bystanders, respond};
 use crate::signals::EndedByHandler;
-use crate::start_response::HeaderRules;
 use crate::{ApplicationSpec, green_threads, path, threads, traceback};
 
 /// What the adapter is told about the server that it works for.
@@ -36,8 +36,8 @@ pub struct WsgiConfig {
     /// What becomes of headers whose names hold `_`. Here [`HeaderMap::Refuse`] drops them, since it is the
     /// server that refuses.
     pub header_map: HeaderMap,
-    /// Whether a hop-by-hop header of the application raises (PEP 3333, "Other HTTP Features") instead of
-    /// being dropped and logged once.
+    /// Whether what PEP 3333 forbids raises, instead of being logged once: a hop-by-hop header ("Other HTTP Features"), which is
+    /// dropped otherwise, and headers that are no list of tuples or a status without a reason, which are taken.
     pub strict_headers: bool,
     /// `wsgi.multithread`: whether another thread of this process may call the application at the same time.
     pub multithread: bool,

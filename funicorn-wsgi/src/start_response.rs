@@ -1,46 +1,15 @@
 //! Which status and headers may an application give? (PEP 3333, "The start_response() Callable".)
 //!
-//! Everything is checked when `start_response` is called, so that the traceback points to the mistake.
-
-use std::sync::{Mutex, PoisonError};
+//! Everything is checked when `start_response` is called, so that the traceback points to the mistake. What the PEP forbids but
+//! every server takes, and what has one meaning only, is taken here too, and logged once ([`HeaderRules`]).
 
 use funicorn_http::{HeaderError, ResponseHead};
 use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTraceback, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTraceback, PyTuple};
 
+use crate::header_rules::{Departure, HeaderRules};
 use crate::native_string::from_native;
-
-/// What to do about headers that belong to the server.
-#[derive(Debug, Default)]
-pub(crate) struct HeaderRules {
-    /// Raise instead of dropping them.
-    pub(crate) strict: bool,
-    /// Names that have been dropped and logged, in lower case.
-    logged: Mutex<Vec<Vec<u8>>>,
-}
-
-impl HeaderRules {
-    pub(crate) fn new(strict: bool) -> Self {
-        Self { strict, logged: Mutex::default() }
-    }
-
-    /// Logs the first time that a header called `name` is dropped. There are nine such names, so the list
-    /// stays short.
-    fn dropped(&self, name: &[u8]) {
-        let name = name.to_ascii_lowercase();
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.contains(&name) {
-            return;
-        }
-        logged.push(name.clone());
-        drop(logged);
-        log::warn!(
-            "the application sends the header {:?}, which belongs to the server: it is dropped, now and from now on",
-            name.escape_ascii().to_string()
-        );
-    }
-}
 
 /// Makes a head of the two arguments of `start_response`.
 ///
@@ -51,41 +20,96 @@ pub(crate) fn parse_head(
     headers: &Bound<'_, PyAny>,
     rules: &HeaderRules,
 ) -> PyResult<ResponseHead> {
-    let mut head = parse_status(status)?;
-    let headers = headers.cast_exact::<PyList>().map_err(|_| {
-        PyTypeError::new_err(format!("the headers must be a list, not {}", headers.get_type()))
-    })?;
-    for header in headers.iter() {
+    let mut head = parse_status(status, rules)?;
+    let Ok(list) = headers.cast_exact::<PyList>() else {
+        append_others(&mut head, headers, rules)?;
+        return Ok(head);
+    };
+    for header in list.iter() {
         append(&mut head, &header, rules)?;
     }
     Ok(head)
 }
 
+/// Takes headers that are no list: a tuple, `headers.items()`, a generator, a subclass of `list`.
+#[cold]
+fn append_others(head: &mut ResponseHead, headers: &Bound<'_, PyAny>, rules: &HeaderRules) -> PyResult<()> {
+    let wrong = || PyTypeError::new_err(format!("the headers must be a list, not {}", headers.get_type()));
+    if rules.strict || is_text_or_dict(headers) {
+        return Err(wrong());
+    }
+    let headers = headers.try_iter().map_err(|_| wrong())?;
+    rules.departed(headers.py(), Departure::Headers);
+    for header in headers {
+        append(head, &header?, rules)?;
+    }
+    Ok(())
+}
+
+/// What can be iterated over, but never into headers or into a name and a value.
+fn is_text_or_dict(object: &Bound<'_, PyAny>) -> bool {
+    object.is_instance_of::<PyString>()
+        || object.is_instance_of::<PyBytes>()
+        || object.is_instance_of::<PyDict>()
+}
+
 /// `"200 OK"`: three digits, one space, a reason.
-fn parse_status(status: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
+fn parse_status(status: &Bound<'_, PyAny>, rules: &HeaderRules) -> PyResult<ResponseHead> {
     let text = status
         .cast::<PyString>()
         .map_err(|_| PyTypeError::new_err(format!("the status must be a str, not {}", status.get_type())))?;
     let wrong =
         |why: &str| PyValueError::new_err(format!("the status {:?} is wrong: {why}", text.to_string_lossy()));
     let bytes = from_native(text).ok_or_else(|| wrong("it goes beyond Latin-1"))?;
-    let [hundreds, tens, ones, b' ', reason @ ..] = bytes else {
-        return Err(wrong("it must be three digits, a space and a reason"));
+    let (digits, reason) = match bytes {
+        [hundreds, tens, ones, b' ', reason @ ..] if !reason.starts_with(b" ") => {
+            ([hundreds, tens, ones], reason)
+        }
+        [hundreds, tens, ones, rest @ ..] if !rules.strict && (rest.is_empty() || rest.starts_with(b" ")) => {
+            rules.departed(status.py(), Departure::Status);
+            ([hundreds, tens, ones], rest.trim_ascii_start())
+        }
+        _ => return Err(wrong("it must be three digits, one space and a reason")),
     };
-    if ![hundreds, tens, ones].iter().all(|digit| digit.is_ascii_digit()) || reason.starts_with(b" ") {
+    if !digits.iter().all(|digit| digit.is_ascii_digit()) {
         return Err(wrong("it must be three digits, one space and a reason"));
     }
     let value = |digit: &u8| u16::from(digit - b'0');
-    let code = value(hundreds) * 100 + value(tens) * 10 + value(ones);
-    ResponseHead::new(code, reason).map_err(|error| wrong(&error.to_string()))
+    let code = value(digits[0]) * 100 + value(digits[1]) * 10 + value(digits[2]);
+    ResponseHead::new(code, reason).map_err(|error| match code {
+        100..200 => wrong(what_to_do_about(code)),
+        _ => wrong(&error.to_string()),
+    })
+}
+
+/// An interim status (RFC 9110 §15.2) is sent ahead of a response, and WSGI has one call for both. Sent as the response, it would
+/// leave the client waiting for another one.
+#[cold]
+fn what_to_do_about(code: u16) -> &'static str {
+    match code {
+        100 => {
+            "the server itself says 100 where a client waits for it; call start_response() with a final status, from 200 to 999"
+        }
+        101 => {
+            "the connection speaks HTTP and cannot be handed over to another protocol; answer with a final status, from 200 \
+             to 999, such as 426 or 501"
+        }
+        103 => {
+            "it is no answer, and the client would wait for one; put its Link headers into the final response, with a status \
+             from 200 to 999"
+        }
+        _ => {
+            "it is no answer, and the client would wait for one; call start_response() with a final status, from 200 to 999"
+        }
+    }
 }
 
 fn append(head: &mut ResponseHead, header: &Bound<'_, PyAny>, rules: &HeaderRules) -> PyResult<()> {
-    let not_a_pair =
-        || PyTypeError::new_err(format!("each header must be a tuple (name, value), not {header:?}"));
-    let pair = header.cast::<PyTuple>().map_err(|_| not_a_pair())?;
+    let Ok(pair) = header.cast::<PyTuple>() else {
+        return append(head, to_pair(header, rules)?.as_any(), rules);
+    };
     if pair.len() != 2 {
-        return Err(not_a_pair());
+        return Err(not_a_pair(header));
     }
     let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
     let not_text =
@@ -102,6 +126,25 @@ fn append(head: &mut ResponseHead, header: &Bound<'_, PyAny>, rules: &HeaderRule
         }
         outcome => outcome.map_err(|error| wrong(&error.to_string())),
     }
+}
+
+/// The tuple of a header that is a list, or whatever else unpacks into a name and a value.
+#[cold]
+fn to_pair<'py>(header: &Bound<'py, PyAny>, rules: &HeaderRules) -> PyResult<Bound<'py, PyTuple>> {
+    if rules.strict || is_text_or_dict(header) {
+        return Err(not_a_pair(header));
+    }
+    let items = header.try_iter().map_err(|_| not_a_pair(header))?;
+    let items = items.take(3).collect::<PyResult<Vec<_>>>()?;
+    if items.len() != 2 {
+        return Err(not_a_pair(header));
+    }
+    rules.departed(header.py(), Departure::Pair);
+    PyTuple::new(header.py(), items)
+}
+
+fn not_a_pair(header: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!("each header must be a tuple (name, value), not {header:?}"))
 }
 
 /// The exception in `exc_info`, to be raised again because the head has been sent.

@@ -55,6 +55,81 @@ def test_17_a_final_status_below_200_is_an_error(serve, status):
     assert server.get().status == 500
 
 
+def test_17_a_status_without_a_reason_is_served_and_logged_once(serve):
+    server = serve("""
+        def application(environ, start_response):
+            start_response("299", [("X-Kept", "1")])
+            return [b"body"]
+        """)
+    for _ in range(3):
+        response = server.get()
+        assert (response.status, response.reason, response.header("X-Kept")) == (299, "", "1")
+    server.stop()
+    assert server.stderr.count("start_response() gets a status that") == 1
+    assert "app.py:" in server.stderr and ", in application: " in server.stderr
+
+
+@pytest.mark.parametrize(
+    "status, words",
+    [("100 Continue", "the server itself says 100"), ("101 Switching Protocols", "426 or 501"),
+     ("103 Early Hints", "put its Link headers into the final response"), ("102 Processing", "a final status")],
+)  # fmt: skip
+def test_17_the_log_says_what_to_do_about_an_interim_status(serve, status, words):
+    server = serve(f"""
+        def application(environ, start_response):
+            start_response("{status}", [])
+            return [b"body"]
+        """)
+    with server.connect() as connection:
+        assert connection.request().status == 500
+        connection.assert_open()
+    server.wait_for_log(f"the status \"{status}\" is wrong: ")
+    server.wait_for_log(words)
+
+
+#: What PEP 3333 forbids and every server takes.
+DEPARTURES = [
+    ("'200 OK'", "{'X-A': 'b'}.items()"),
+    ("'200 OK'", "(('X-A', 'b'),)"),
+    ("'200 OK'", "type('Lines', (list,), {})([('X-A', 'b')])"),
+    ("'200 OK'", "(pair for pair in [('X-A', 'b')])"),
+    ("'200 OK'", "[['X-A', 'b']]"),
+    ("'200'", "[('X-A', 'b')]"),
+]
+
+
+@pytest.mark.parametrize("status, headers", DEPARTURES)
+def test_18_a_head_with_one_meaning_is_served_and_each_place_is_logged_once(serve, status, headers):
+    server = serve(f"""
+        def one_place(start_response):
+            start_response({status}, {headers})
+        def other_place(start_response):
+            start_response({status}, {headers})
+        def application(environ, start_response):
+            (one_place if environ["PATH_INFO"] == "/" else other_place)(start_response)
+            return [b"body"]
+        """)
+    for path in ("/", "/", "/other", "/other", "/"):
+        response = server.get(path)
+        assert (response.status, response.header("X-A"), response.body) == (200, "b", b"body")
+    server.stop()
+    assert server.stderr.count("start_response() gets") == 2
+    assert server.stderr.count("in one_place") == server.stderr.count("in other_place") == 1
+
+
+@pytest.mark.parametrize("status, headers", DEPARTURES)
+def test_18_strict_headers_keep_the_letter(serve, status, headers):
+    server = serve(
+        f"""
+        def application(environ, start_response):
+            start_response({status}, {headers})
+            return [b"body"]
+        """,
+        "--strict-headers",
+    )
+    assert server.get().status == 500
+
+
 @pytest.mark.parametrize(
     "headers",
     ["None", "5", "'X: y'", "{'X': 'y'}", "[('X',)]", "[('X', 'y', 'z')]", "[('X', 1)]", "[(1, 'y')]", "[('X', b'y')]",

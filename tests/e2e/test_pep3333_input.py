@@ -179,6 +179,22 @@ def test_47_errors_takes_any_text(serve):
     server.wait_for_log("printed")
 
 
+@pytest.mark.parametrize(
+    "call, value",
+    [("read(size=3)", b"one"), ("read(2**70)", b"one\ntwo\n"), ("read(-2**70)", b"one\ntwo\n"), ("read(None)", b"one\ntwo\n"),
+     ("readline(size=2)", b"on"), ("readline(2**70)", b"one\n"), ("readlines(hint=2)[0]", b"one\n"),
+     ("readlines(2**70)[1]", b"two\n"), ("read(type('I', (), {'__index__': lambda self: 3})())", b"one")],
+)  # fmt: skip
+def test_44_sizes_may_be_named_and_of_any_size(serve, call, value):
+    server = serve(f"""
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return [environ["wsgi.input"].{call}]
+        """)
+    with server.connect() as connection:
+        assert connection.request("POST", body=b"one\ntwo\n").body == value
+
+
 @pytest.mark.parametrize("argument", ["b'bytes'", "None", "7"])
 def test_47_errors_takes_text_only(serve, argument):
     server = serve(f"""

@@ -31,6 +31,11 @@ fn read_takes_no_size_none_negative_and_any_size() {
         ("input.read(None)", "b'first\\nsecond line\\n\\nlast'"),
         ("input.read(-1)", "b'first\\nsecond line\\n\\nlast'"),
         ("input.read(1 << 40)", "b'first\\nsecond line\\n\\nlast'"),
+        ("input.read(2**70)", "b'first\\nsecond line\\n\\nlast'"),
+        ("input.read(-2**70)", "b'first\\nsecond line\\n\\nlast'"),
+        ("input.read(size=5)", "b'first'"),
+        ("input.read(size=None)", "b'first\\nsecond line\\n\\nlast'"),
+        ("input.read(type('Five', (), {'__index__': lambda self: 5})())", "b'first'"),
         ("(input.read(3), input.read(0), input.read(6))", "(b'fir', b'', b'st\\nsec')"),
         ("type(input.read(2)) is bytes", "True"),
     ] {
@@ -56,6 +61,8 @@ fn readline_keeps_the_line_end_and_respects_its_size() {
     for (expression, value) in [
         ("[input.readline() for _ in range(5)]", "[b'first\\n', b'second line\\n', b'\\n', b'last', b'']"),
         ("[input.readline(4) for _ in range(3)]", "[b'firs', b't\\n', b'seco']"),
+        ("[input.readline(size=4), input.readline(size=2**70)]", "[b'firs', b't\\n']"),
+        ("[input.readline(-2**70), input.readline(True)]", "[b'first\\n', b's']"),
         ("[input.readline(6), input.readline(7)]", "[b'first\\n', b'second ']"),
         (
             "(input.readline(0), input.readline(None), input.readline(-1))",
@@ -74,6 +81,8 @@ fn readlines_takes_a_hint() {
         ("input.readlines(0)", "[b'first\\n', b'second line\\n', b'\\n', b'last']"),
         ("input.readlines(-1)", "[b'first\\n', b'second line\\n', b'\\n', b'last']"),
         ("(input.readlines(6), input.readlines(1))", "([b'first\\n'], [b'second line\\n'])"),
+        ("input.readlines(hint=7)", "[b'first\\n', b'second line\\n']"),
+        ("input.readlines(2**70)", "[b'first\\n', b'second line\\n', b'\\n', b'last']"),
         ("input.readlines(7)", "[b'first\\n', b'second line\\n']"),
     ] {
         assert_eq!(evaluate(LINES, expression), value, "{expression}");
@@ -101,15 +110,25 @@ fn lines_longer_than_what_is_read_ahead_are_whole() {
 #[test]
 fn closing_harms_nobody_and_bad_sizes_raise() {
     assert_eq!(evaluate(LINES, "(input.close(), input.read(5))"), "(None, b'first')");
-    let app = app("
-        def app(environ, start_response):
-            start_response('200 OK', [])
-            try:
-                environ['wsgi.input'].read('5')
-            except TypeError:
-                return [b'TypeError']
-    ");
-    assert_eq!(app.post(Bytes::from_static(b"abc")).text(), "TypeError");
+    for (size, error) in [("'5'", "TypeError"), ("5.0", "TypeError"), ("Lost()", "LookupError")] {
+        let app = app(&format!(
+            "
+            class Lost:
+                def __index__(self):
+                    raise LookupError
+            def app(environ, start_response):
+                start_response('200 OK', [])
+                raised = []
+                for method in ('read', 'readline', 'readlines'):
+                    try:
+                        getattr(environ['wsgi.input'], method)({size})
+                    except Exception as error:
+                        raised.append(type(error).__name__)
+                return [' '.join(raised).encode()]
+            "
+        ));
+        assert_eq!(app.post(Bytes::from_static(b"abc")).text(), [error; 3].join(" "), "{size}");
+    }
 }
 
 #[test]

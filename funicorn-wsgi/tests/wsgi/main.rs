@@ -3,6 +3,7 @@
 
 mod call;
 mod common;
+mod departures;
 mod environ;
 mod file_wrapper;
 mod input;

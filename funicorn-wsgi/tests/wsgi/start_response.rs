@@ -154,7 +154,7 @@ fn a_refused_replacement_keeps_the_first_head() {
 
 #[test]
 fn status_and_headers_are_checked_at_the_call() {
-    let app = app("
+    let source = "
         caught = {}
         class Text(str):
             pass
@@ -207,14 +207,16 @@ fn status_and_headers_are_checked_at_the_call() {
             assert 'nothing' not in caught.values(), caught
             start_response(Text('200 OK'), [(Text('X-A'), Text('1'))])
             return [b'fine']
-    ");
+    ";
+    let app = app_with(source, |config| config.strict_headers = true);
     let record = app.get("/");
     assert_eq!(record.text(), "fine", "{:?}", logged("nothing"));
     let caught = app.global("caught");
     for text in [
         "the headers must be a list, not <class 'tuple'>",
         "three digits",
-        "a final status",
+        "a status from 200 to 999",
+        "the server itself says 100",
         "beyond Latin-1",
     ] {
         assert!(caught.contains(text), "{text}: {caught}");

@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(config.proxy_protocol, ProxyProtocol::Off);
         assert_eq!(config.proxy_allow_from, PeerList::default());
         assert_eq!(config.header_map, HeaderMap::Drop);
-        assert_eq!(config.limits.request.body, 100 << 20);
+        assert_eq!(config.limits.request.body, 1 << 30);
         assert_eq!(config.access_log, None);
         assert_eq!(config.argv, ["/bin/funicorn", "app"]);
     }

@@ -31,7 +31,7 @@ pub(crate) struct LimitFlags {
     limit_request_head: u64,
 
     /// The largest request body. A larger one gets 413.
-    #[arg(long, value_name = "SIZE", default_value = "100M", value_parser = size::parse_limit)]
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size::parse_limit)]
     limit_request_body: u64,
 
     /// Extensions of one chunk of a request body. More get 400.

@@ -23,8 +23,8 @@ pub struct Limits {
     pub header_count: usize,
     /// Bytes of the whole head, from the request line to the empty line: 64 KiB (nginx: 4 buffers of 8 KiB, Node: 16 KiB). 431.
     pub head: usize,
-    /// Bytes of the decoded body: 100 MiB. gunicorn, granian and uWSGI have no limit, nginx has 1 MiB, waitress 1 GiB;
-    /// large enough for common uploads, small enough that one request cannot fill a disk. 413.
+    /// Bytes of the decoded body: 1 GiB, as waitress has it. gunicorn, granian and uWSGI have no limit, nginx has 1 MiB;
+    /// large enough for uploads and pushes, and not what guards a disk: whoever keeps bodies bounds them all together. 413.
     pub body: u64,
     /// Bytes of one chunk's extensions: 256 (RFC 9112 §7.1.1 asks for a limit; hyper: 16 KiB in all). 400.
     pub chunk_extension: usize,
@@ -39,7 +39,7 @@ impl Default for Limits {
             header_field: 8190,
             header_count: 100,
             head: 64 * 1024,
-            body: 100 * 1024 * 1024,
+            body: 1 << 30,
             chunk_extension: 256,
             trailers: 8190,
         }

@@ -76,6 +76,34 @@ def test_an_upload_in_constant_memory(transfer, tmp_path, chunked):
     assert list((tmp_path / "spool").iterdir()) == [], "a spooled body has a name"
 
 
+@pytest.mark.parametrize(
+    "method, framing, mebibytes",
+    [("PUT", "length", 105), ("PUT", "chunked", 105), ("POST", "chunked", 150)],
+    ids=["webdav", "webdav-chunked", "git-push"],
+)
+def test_large_uploads_pass_with_the_default_limits(serve, tmp_path, method, framing, mebibytes):
+    server = serve(
+        """
+        def application(environ, start_response):
+            read, size = environ["wsgi.input"].read, 0
+            while block := read(1 << 20):
+                size += len(block)
+            start_response("200 OK", [])
+            return [f"{size} {environ['CONTENT_LENGTH']}".encode()]
+        """,
+        "--spool-dir",
+        str(tmp_path),
+    )
+    size = mebibytes << 20
+    with server.connect(patience=120) as connection:
+        chunked = framing == "chunked"
+        header = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(size))
+        connection.send(request(method, "/upload", (header,)))
+        send_body(connection, size, chunked)
+        assert connection.response().body.decode() == f"{size} {size}"
+        connection.assert_open()
+
+
 def test_a_download_in_constant_memory(transfer):
     server = transfer()
     with server.connect(patience=120) as connection:

@@ -13,6 +13,7 @@ use funicorn_wsgi::{ApplicationSpec, InterpreterConfig, WsgiConfig};
 use log::LevelFilter;
 
 use crate::flags::Flags;
+use crate::limit_flags::flag_of;
 use crate::{AccessLogTarget, Exit, gunicorn};
 
 /// Everything that can be set.
@@ -214,6 +215,7 @@ impl Config {
         config.proxy_protocol = self.proxy_protocol;
         config.proxy_allow_from.clone_from(&self.proxy_allow_from);
         config.header_map = self.header_map;
+        config.bound_name = flag_of;
         config
     }
 

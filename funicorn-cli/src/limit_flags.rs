@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use funicorn_net::{Deadlines, WorkerLimits};
+use funicorn_net::{Bound, Deadlines, WorkerLimits};
 
 use crate::flags::parse_seconds;
 use crate::size;
@@ -114,6 +114,26 @@ pub(crate) struct TimeoutFlags {
     queue_timeout: Duration,
 }
 
+/// The flag that sets what a refused request has passed.
+pub(crate) fn flag_of(bound: Bound) -> &'static str {
+    match bound {
+        Bound::RequestLine => "--limit-request-line",
+        Bound::HeaderField => "--limit-request-field-size",
+        Bound::HeaderCount => "--limit-request-fields",
+        Bound::Head => "--limit-request-head",
+        Bound::Body => "--limit-request-body",
+        Bound::ChunkExtension => "--limit-chunk-extension",
+        Bound::Trailers => "--limit-trailers",
+        Bound::Spool => "--limit-spool",
+        Bound::HeadTime => "--head-timeout",
+        Bound::BodyTime => "--body-timeout",
+        Bound::MinBodyRate => "--min-body-rate",
+        Bound::RequestTime => "--request-timeout",
+        Bound::QueueTime => "--queue-timeout",
+        _ => bound.field(),
+    }
+}
+
 /// A limit that is more than can be counted here is none.
 fn count(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
@@ -201,6 +221,25 @@ mod tests {
         assert_eq!(seconds.map(|time| time.as_secs()), [15, 16, 18, 19, 21]);
         assert_eq!((deadlines.min_body_rate, deadlines.min_send_rate), (17, 22));
         assert_eq!(deadlines.request, Some(Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn every_bound_has_the_flag_that_sets_it() {
+        for bound in Bound::ALL {
+            let flag = flag_of(bound);
+            let limits = |number: &str| {
+                let (limits, deadlines) = parse(&format!("{flag} {number}"));
+                format!("{limits:?} {deadlines:?}")
+            };
+            let field = bound.field().rsplit('.').next().unwrap();
+            let changed = limits("4711");
+            assert_ne!(changed, limits("4712"), "{flag}");
+            assert!(
+                changed.contains(&format!("{field}: 4711"))
+                    || changed.contains(&format!("{field}: Some(4711")),
+                "{flag}: {changed}"
+            );
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl ChunkedDecoder {
 
     fn extension(&self, size: u64, len: usize, place: Place, limits: &Limits) -> Result<State, Refusal> {
         if len > limits.chunk_extension {
-            return Err(Refusal::Chunk);
+            return Err(Refusal::ChunkExtensionTooLong);
         }
         Ok(State::Extension { size, len, place })
     }
@@ -164,9 +164,10 @@ impl ChunkedDecoder {
     ) -> Result<bool, Refusal> {
         let left = |lines: &LineScan| limits.trailers.saturating_sub(lines.position());
         loop {
-            let limit = left(&lines).min(limits.header_field);
-            let line = lines.next(input, limit).map_err(|fault| match fault {
-                LineFault::TooLong => Refusal::HeadTooLarge,
+            let left = left(&lines);
+            let line = lines.next(input, left.min(limits.header_field)).map_err(|fault| match fault {
+                LineFault::TooLong if left < limits.header_field => Refusal::TrailersTooLarge,
+                LineFault::TooLong => Refusal::FieldTooLarge,
                 LineFault::Ending => Refusal::LineEnding,
             })?;
             match line {
@@ -179,7 +180,7 @@ impl ChunkedDecoder {
             }
             count += 1;
             if count > limits.header_count {
-                return Err(Refusal::HeadTooLarge);
+                return Err(Refusal::TooManyFields);
             }
         }
         *input = &input[lines.position()..];
@@ -299,7 +300,7 @@ mod tests {
     fn extensions_have_a_limit() {
         let limits = Limits { chunk_extension: 4, ..Limits::default() };
         assert_eq!(decode("1;abc\r\n", &limits).1, Ok(false));
-        assert_eq!(decode("1;abcd", &limits).1, Err(Refusal::Chunk));
+        assert_eq!(decode("1;abcd", &limits).1, Err(Refusal::ChunkExtensionTooLong));
     }
 
     #[test]
@@ -336,8 +337,8 @@ mod tests {
     fn trailers_have_limits() {
         let limits = Limits { trailers: 10, header_field: 8, header_count: 2, ..Limits::default() };
         assert_eq!(decode("0\r\nA: 45678\r\n\r\n", &limits).1, Ok(true));
-        assert_eq!(decode("0\r\nA: 456789", &limits).1, Err(Refusal::HeadTooLarge));
-        assert_eq!(decode("0\r\nA: 4\r\nB: 45", &limits).1, Err(Refusal::HeadTooLarge));
-        assert_eq!(decode("0\r\na:\r\nb:\r\nc:\r\n", &limits).1, Err(Refusal::HeadTooLarge));
+        assert_eq!(decode("0\r\nA: 456789", &limits).1, Err(Refusal::FieldTooLarge));
+        assert_eq!(decode("0\r\nA: 4\r\nB: 45", &limits).1, Err(Refusal::TrailersTooLarge));
+        assert_eq!(decode("0\r\na:\r\nb:\r\nc:\r\n", &limits).1, Err(Refusal::TooManyFields));
     }
 }

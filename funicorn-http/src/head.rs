@@ -69,7 +69,7 @@ impl HeadReader {
             *input = rest;
             return Ok(Some(request_line.with_headers(head, headers)));
         }
-        while let Some(line) = self.next_line(input, limits.header_field, limits, Refusal::HeadTooLarge)? {
+        while let Some(line) = self.next_line(input, limits.header_field, limits, Refusal::FieldTooLarge)? {
             if line.is_empty() {
                 let (head, rest) = input.split_at(self.lines.position());
                 *input = rest;
@@ -80,7 +80,7 @@ impl HeadReader {
             }
             self.header_lines += 1;
             if self.header_lines > limits.header_count {
-                return Err(Refusal::HeadTooLarge);
+                return Err(Refusal::TooManyFields);
             }
         }
         Ok(None)
@@ -95,6 +95,8 @@ impl HeadReader {
     ) -> Result<Option<&'a [u8]>, Refusal> {
         let left = head_limit(limits).saturating_sub(self.lines.position());
         self.lines.next(input, limit.min(left)).map_err(|fault| match fault {
+            // A header line that has no place in the head makes that too large, however long the line may be by itself.
+            LineFault::TooLong if left < limit && self.request_line.is_some() => Refusal::HeadTooLarge,
             LineFault::TooLong => too_long,
             LineFault::Ending => Refusal::LineEnding,
         })
@@ -214,9 +216,9 @@ mod tests {
         };
         assert_eq!(read("GET /1234567 HTTP/1.1"), Err(Refusal::RequestLineTooLong));
         assert_eq!(read("GET /123456 HTTP/1.1\r\nHost: a\r\nA: 3456789\r\n\r\n"), Ok(true));
-        assert_eq!(read("GET / HTTP/1.1\r\nA: 34567890"), Err(Refusal::HeadTooLarge));
+        assert_eq!(read("GET / HTTP/1.1\r\nA: 34567890"), Err(Refusal::FieldTooLarge));
         assert_eq!(read("GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\nC:"), Ok(false));
-        assert_eq!(read("GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\nC:\r\n"), Err(Refusal::HeadTooLarge));
-        assert_eq!(read("GET /123456 HTTP/1.1\r\nA: 3456789\r\nB: 345678901"), Err(Refusal::HeadTooLarge));
+        assert_eq!(read("GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\nC:\r\n"), Err(Refusal::TooManyFields));
+        assert_eq!(read("GET /123456 HTTP/1.1\r\nA: 3456789\r\nB: 3456789\r\nC"), Err(Refusal::HeadTooLarge));
     }
 }

@@ -58,9 +58,21 @@ pub enum Refusal {
     /// The request line is past [`Limits::request_line`](crate::Limits::request_line).
     #[error("the request line is too long")]
     RequestLineTooLong,
-    /// The head or the trailers are past a limit.
+    /// A header line or a trailer is past [`Limits::header_field`](crate::Limits::header_field).
+    #[error("a header line is too long")]
+    FieldTooLarge,
+    /// Header lines or trailers are more than [`Limits::header_count`](crate::Limits::header_count).
+    #[error("there are too many header lines")]
+    TooManyFields,
+    /// The head is past [`Limits::head`](crate::Limits::head).
     #[error("the header section is too large")]
     HeadTooLarge,
+    /// The trailers are past [`Limits::trailers`](crate::Limits::trailers).
+    #[error("the trailers are too large")]
+    TrailersTooLarge,
+    /// A chunk's extensions are past [`Limits::chunk_extension`](crate::Limits::chunk_extension).
+    #[error("the extensions of a chunk are too long")]
+    ChunkExtensionTooLong,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
     #[error("the expectation cannot be met")]
     Expectation,
@@ -110,13 +122,16 @@ impl Refusal {
             | Self::ContentLength
             | Self::TransferEncoding
             | Self::Chunk
+            | Self::ChunkExtensionTooLong
             | Self::Trailer
             | Self::Tls => (400, "Bad Request"),
             Self::Timeout => (408, "Request Timeout"),
             Self::BodyTooLarge => (413, "Content Too Large"),
             Self::RequestLineTooLong => (414, "URI Too Long"),
             Self::Expectation => (417, "Expectation Failed"),
-            Self::HeadTooLarge => (431, "Request Header Fields Too Large"),
+            Self::FieldTooLarge | Self::TooManyFields | Self::HeadTooLarge | Self::TrailersTooLarge => {
+                (431, "Request Header Fields Too Large")
+            }
             Self::UnknownCoding | Self::Method => (501, "Not Implemented"),
             Self::Unavailable | Self::Overloaded => (503, "Service Unavailable"),
             Self::Version | Self::Http09 | Self::Http2 => (505, "HTTP Version Not Supported"),

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use funicorn_http::{ConnectionInfo, ReceivedHead, Refusal, Request, RequestHead, ResponseWriter};
 
+use crate::bound::Bound;
 use crate::call::Call;
 use crate::config::Deadlines;
 use crate::connection::Connection;
+use crate::refusals::Refused;
 use crate::shared::Shared;
 use crate::sink::Http1Sink;
 use crate::spool::BodyBuffer;
@@ -36,18 +38,33 @@ impl Arriving {
     }
 
     /// Appends a part of the body.
-    pub(crate) fn push(&mut self, bytes: &[u8], shared: &Shared) -> Result<(), Refusal> {
+    pub(crate) fn push(&mut self, bytes: &[u8], shared: &Shared) -> Result<(), Refused> {
         self.received += bytes.len() as u64;
-        self.body.push(bytes, &shared.spool).map_err(unavailable)
+        self.body.push(bytes, &shared.spool).map_err(|error| unavailable(&error, &self.head))
+    }
+
+    /// The request, refused.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Refused {
+        Refused::with_head(refusal, &self.head)
     }
 
     /// When more of the body must have come: soon, and at the latest when what has come is too little for the time.
     pub(crate) fn deadline(&self, now: Instant, deadlines: &Deadlines) -> Instant {
         let next = now + deadlines.body;
-        match self.received.checked_div(deadlines.min_body_rate) {
-            Some(seconds) => next.min(self.since + deadlines.body + Duration::from_secs(seconds)),
-            None => next,
-        }
+        self.paid_for(deadlines).map_or(next, |paid| next.min(paid))
+    }
+
+    /// Until when what has come is enough, if there is a minimum.
+    fn paid_for(&self, deadlines: &Deadlines) -> Option<Instant> {
+        let seconds = self.received.checked_div(deadlines.min_body_rate)?;
+        Some(self.since + deadlines.body + Duration::from_secs(seconds))
+    }
+
+    /// What it passes by being late at `now`.
+    pub(crate) fn bound(&self, now: Instant, deadlines: &Deadlines) -> Bound {
+        let is_slow = self.paid_for(deadlines).is_some_and(|paid| paid <= now);
+        // A body of which nothing has come is late by its pause, though it has paid for nothing either.
+        if is_slow && self.received > 0 { Bound::MinBodyRate } else { Bound::BodyTime }
     }
 
     /// Everything has come: the request is to be called.
@@ -56,9 +73,9 @@ impl Arriving {
         connection: &Arc<Connection>,
         shared: &Arc<Shared>,
         now: Instant,
-    ) -> Result<Box<Call>, Refusal> {
+    ) -> Result<Box<Call>, Refused> {
         let Self { head, info, body, .. } = self;
-        let (body, memory) = body.complete().map_err(unavailable)?;
+        let (body, memory) = body.complete().map_err(|error| unavailable(&error, &head))?;
         log::trace!(target: "funicorn::net", "request complete, {} bytes of body: Calling", body.len().unwrap_or(0));
         let (connection, shared) = (Arc::clone(connection), Arc::clone(shared));
         let sink = Http1Sink::new(shared, connection, Arc::clone(&info), &head, now, memory);
@@ -70,13 +87,15 @@ impl Arriving {
     }
 }
 
-fn unavailable(error: io::Error) -> Refusal {
+fn unavailable(error: &io::Error, head: &RequestHead) -> Refused {
+    let refused = Refused::with_head(Refusal::Unavailable, head);
     // At our own limit on spooled data the refusal says enough; what the system says is for the operator.
     let is_ours = error.kind() == io::ErrorKind::StorageFull && error.raw_os_error().is_none();
-    if !is_ours {
-        log::error!("a request body cannot be spooled: {error}");
+    if is_ours {
+        return refused.past(Bound::Spool);
     }
-    Refusal::Unavailable
+    log::error!("a request body cannot be spooled: {error}");
+    refused
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use funicorn_http::{Refusal, Request, ResponseWriter};
 
+use crate::refusals::Refused;
 use crate::shared::Shared;
 
 /// A request that waits for an application thread.
@@ -18,7 +19,8 @@ pub(crate) struct Call {
 impl Call {
     /// Refuses the request in the application's place.
     pub(crate) fn turn_away(self, refusal: Refusal, shared: &Shared) {
-        shared.refusals.note(&self.request.connection.peer, refusal);
+        let refused = Refused::with_head(refusal, &self.request.head);
+        shared.refusals.note(&self.request.connection.peer, &refused, &shared.config);
         // If the peer has gone, its next event says so.
         let _ = refusal.answer(self.response);
     }

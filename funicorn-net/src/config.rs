@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use funicorn_http::{ForwardingPolicy, HeaderMap, Limits, PeerList, ProxyProtocol};
 
+use crate::bound::Bound;
+
 /// How a [`Worker`](crate::Worker) serves.
 ///
 /// ```
@@ -43,6 +45,9 @@ pub struct WorkerConfig {
     pub proxy_allow_from: PeerList,
     /// What is done with header names that hold `_`. Here only a refusal is; see [`HeaderMap`].
     pub header_map: HeaderMap,
+    /// What the log calls the number that a refused request has passed: the field. A program whose users set it by another name
+    /// gives that.
+    pub bound_name: fn(Bound) -> &'static str,
 }
 
 impl Default for WorkerConfig {
@@ -59,6 +64,7 @@ impl Default for WorkerConfig {
             proxy_protocol: ProxyProtocol::Off,
             proxy_allow_from: PeerList::default(),
             header_map: HeaderMap::Drop,
+            bound_name: Bound::field,
         }
     }
 }

@@ -41,6 +41,7 @@ mod acceptor;
 mod address;
 mod arriving;
 mod attention;
+mod bound;
 mod budget;
 mod call;
 mod config;
@@ -78,6 +79,7 @@ mod unacknowledged;
 mod worker;
 
 pub use address::{BindAddress, ParseAddressError};
+pub use bound::Bound;
 pub use config::{Deadlines, WorkerConfig, WorkerLimits};
 pub use control::{Control, Order, ReadyNotice, StopHandle};
 pub use descriptors::raise_descriptor_limit;

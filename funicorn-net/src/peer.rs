@@ -19,12 +19,14 @@ use bytes::{Buf, BytesMut};
 use funicorn_http::{CONTINUE, Event, ReceivedHead, Refusal, Session, encode_refusal};
 
 use crate::arriving::Arriving;
+use crate::bound::Bound;
 use crate::call::Call;
 use crate::connection::Connection;
 use crate::origin::Origin;
 use crate::outbox::{Flush, Next};
 use crate::pace::Pace;
 use crate::poller;
+use crate::refusals::Refused;
 use crate::shared::{After, Shared};
 
 /// What one turn may cost beside a read: bytes flushed, and parts of a body, of which a read may hold thousands. Then others
@@ -267,13 +269,13 @@ impl Peer {
         }
     }
 
-    fn act_on(&mut self, parsed: Result<Parsed, Refusal>, turn: &mut Turn<'_>) -> Intent {
+    fn act_on(&mut self, parsed: Result<Parsed, Refused>, turn: &mut Turn<'_>) -> Intent {
         match parsed {
             Ok(Parsed::Complete(call)) => self.call(call),
             Ok(Parsed::Enough) => Intent::Again,
             Ok(Parsed::NeedMore) if self.readable => Intent::Again,
             Ok(Parsed::NeedMore) => Intent::Wait,
-            Err(refusal) => self.refuse(refusal, turn),
+            Err(refused) => self.refuse(&refused, turn),
         }
     }
 
@@ -286,7 +288,7 @@ impl Peer {
     }
 
     /// Parses `len` fresh bytes in the turn's buffer; what is left of them is kept.
-    fn parse_fresh(&mut self, len: usize, turn: &mut Turn<'_>) -> Result<Parsed, Refusal> {
+    fn parse_fresh(&mut self, len: usize, turn: &mut Turn<'_>) -> Result<Parsed, Refused> {
         if !self.input.is_empty() {
             let mut held = std::mem::take(&mut self.input);
             held.extend_from_slice(&turn.buf[..len]);
@@ -299,7 +301,7 @@ impl Peer {
     }
 
     /// Parses kept bytes and keeps what is left of them.
-    fn parse_held(&mut self, mut held: BytesMut, turn: &mut Turn<'_>) -> Result<Parsed, Refusal> {
+    fn parse_held(&mut self, mut held: BytesMut, turn: &mut Turn<'_>) -> Result<Parsed, Refused> {
         let mut input = &held[..];
         let parsed = self.parse(&mut input, turn.shared, turn.now);
         let consumed = held.len() - input.len();
@@ -310,28 +312,24 @@ impl Peer {
         parsed
     }
 
-    fn parse(&mut self, input: &mut &[u8], shared: &Arc<Shared>, now: Instant) -> Result<Parsed, Refusal> {
-        let (config, deadlines) = (&shared.config, &shared.config.deadlines);
-        // While a PROXY header is awaited, the deadline that the new connection got goes on.
-        if !self.origin.is_told(input, config)? {
-            return Ok(Parsed::NeedMore);
-        }
-        if self.session.is_between_requests() {
-            self.deadline = Some(now + deadlines.head);
-            self.answer_by = deadlines.request.map(|time| now + time);
-        }
+    fn parse(&mut self, input: &mut &[u8], shared: &Arc<Shared>, now: Instant) -> Result<Parsed, Refused> {
+        let deadlines = &shared.config.deadlines;
         // What is left of a chunk's head is no progress: a client could send that for ever.
         let (mut arriving, mut has_come) = if let Some(arriving) = self.arriving.take() {
             (arriving, false)
         } else {
             // A body comes behind its head only.
-            let Event::Head(received) = self.session.receive(input)? else { return Ok(Parsed::NeedMore) };
-            (self.accept(received, input.is_empty(), shared, now)?, true)
+            let start = *input;
+            let arriving = self.parse_head(input, shared, now);
+            let Some(arriving) = arriving.map_err(|refusal| Refused::with_start(refusal, start))? else {
+                return Ok(Parsed::NeedMore);
+            };
+            (arriving, true)
         };
         // What is whole is not kept on the way.
         let mut parsed = Parsed::Enough;
         for _ in 0..PARTS {
-            match self.session.receive(input)? {
+            match self.session.receive(input).map_err(|refusal| arriving.refused(refusal))? {
                 Event::Data(bytes) => {
                     arriving.push(bytes, shared)?;
                     has_come = true;
@@ -348,6 +346,26 @@ impl Peer {
         }
         self.arriving = Some(arriving);
         Ok(parsed)
+    }
+
+    /// Parses what comes before the body; `None` while that is not whole.
+    fn parse_head(
+        &mut self,
+        input: &mut &[u8],
+        shared: &Arc<Shared>,
+        now: Instant,
+    ) -> Result<Option<Arriving>, Refusal> {
+        let (config, deadlines) = (&shared.config, &shared.config.deadlines);
+        // While a PROXY header is awaited, the deadline that the new connection got goes on.
+        if !self.origin.is_told(input, config)? {
+            return Ok(None);
+        }
+        if self.session.is_between_requests() {
+            self.deadline = Some(now + deadlines.head);
+            self.answer_by = deadlines.request.map(|time| now + time);
+        }
+        let Event::Head(received) = self.session.receive(input)? else { return Ok(None) };
+        self.accept(received, input.is_empty(), shared, now).map(Some)
     }
 
     /// A head has come: is there a place for its body? If the client waits for us and `nothing_follows`, it is told to go on.
@@ -370,11 +388,16 @@ impl Peer {
     }
 
     /// Answers a request that does not reach the application, and lets the peer read the answer.
-    fn refuse(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Intent {
-        turn.shared.refusals.note(self.origin.peer(), refusal);
+    fn refuse(&mut self, refused: &Refused, turn: &mut Turn<'_>) -> Intent {
+        turn.shared.refusals.note(self.origin.peer(), refused, &turn.shared.config);
         self.arriving = None;
         let mut answer = Vec::new();
-        encode_refusal(refusal, &turn.shared.date(), turn.shared.config.server.as_bytes(), &mut answer);
+        encode_refusal(
+            refused.refusal,
+            &turn.shared.date(),
+            turn.shared.config.server.as_bytes(),
+            &mut answer,
+        );
         if self.connection.write(&answer).is_err() {
             return Intent::Close;
         }
@@ -392,7 +415,7 @@ impl Peer {
         match self.phase {
             Phase::Receiving if late && (self.is_idle() || self.ended) => Intent::Close,
             Phase::Receiving if late || (unanswered && !self.is_idle()) => {
-                self.refuse(Refusal::Timeout, turn)
+                self.refuse(&self.too_late(late, turn), turn)
             }
             Phase::Lingering { .. } if late => Intent::Close,
             Phase::Receiving | Phase::Lingering { .. } => Intent::Wait,
@@ -401,6 +424,17 @@ impl Peer {
             }
             Phase::Calling | Phase::Flushing(_) => self.sweep_output(turn),
         }
+    }
+
+    /// What has come of the request that does not come to its end in time, though `late` alone tells of its own wait.
+    fn too_late(&self, late: bool, turn: &Turn<'_>) -> Refused {
+        let (refused, bound) = match &self.arriving {
+            Some(arriving) => {
+                (arriving.refused(Refusal::Timeout), arriving.bound(turn.now, &turn.shared.config.deadlines))
+            }
+            None => (Refused::with_start(Refusal::Timeout, &self.input), Bound::HeadTime),
+        };
+        refused.past(if late { bound } else { Bound::RequestTime })
     }
 
     fn sweep_output(&mut self, turn: &mut Turn<'_>) -> Intent {

@@ -60,7 +60,7 @@ def test_every_advisory_that_a_stream_cites_is_on_the_page():
 def test_every_refusal_is_listed_with_its_status():
     source = (REPOSITORY / "funicorn-http" / "src" / "refusal.rs").read_text()
     texts = dict(re.findall(r'#\[error\("([^"]+)"\)\]\s+(\w+),', source))
-    groups = re.findall(r"((?:(?:\|\s*)?Self::\w+\s*)+)=>\s*\((\d{3}),", source)
+    groups = re.findall(r"((?:(?:\|\s*)?Self::\w+\s*)+)=>\s*\{?\s*\((\d{3}),", source)
     statuses = {variant: status for group, status in groups for variant in re.findall(r"Self::(\w+)", group)}
     assert set(texts.values()) == set(statuses)
     listed = {row[0]: row[1] for row in rows(section("What is refused"))}

@@ -63,8 +63,10 @@ fn the_service_and_the_observer_are_told_the_client() {
 
 #[test]
 fn a_refused_request_is_told_to_nobody() {
-    let server = Proxied::new(|_| {});
-    let (status, _) = server.exchange("", "X-Forwarded-Proto: x\r\n");
+    let server = Proxied::new(|config| {
+        config.forwarding.headers = "x-forwarded-for,x-forwarded-host".parse().unwrap();
+    });
+    let (status, _) = server.exchange("", "X-Forwarded-Host: user@a\r\n");
     assert_eq!(status, "400");
     assert_eq!(server.exchange("", "X-Forwarded-For: 192.0.2.1\r\n").1, "192.0.2.1");
     assert_eq!(server.told.recv().unwrap(), "192.0.2.1");

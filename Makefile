@@ -5,13 +5,14 @@ PYTHON ?= python3
 PORT ?= 8000
 export PYTHON PORT
 
-.PHONY: help run test check e2e fuzz model faults bench layers instructions format clean
+.PHONY: help run test check e2e busy fuzz model faults bench layers instructions format clean
 
 help:
 	@echo 'make run      build Funicorn and serve examples/flask_app.py on port $(PORT)'
 	@echo 'make test     run every test: format, lints, docs, Rust tests, packages, end to end'
 	@echo 'make check    the same without the end-to-end tests'
 	@echo 'make e2e      the end-to-end tests alone; ARGS="-k keep_alive" is handed to pytest'
+	@echo 'make busy     the same twenty times (ROUNDS) while a build keeps every processor busy: no test may depend on time'
 	@echo 'make fuzz     try a million inputs on each fuzz target, or run long property tests where there is no nightly toolchain'
 	@echo 'make model    try 10,000 schedules of the threads of a worker in each of several scenarios'
 	@echo 'make faults   hold thousands of idle, slow and vanishing clients and write the figures into docs/security.md'
@@ -32,6 +33,9 @@ check:
 
 e2e:
 	@scripts/test e2e
+
+busy:
+	@scripts/busy
 
 fuzz:
 	@scripts/fuzz

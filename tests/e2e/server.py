@@ -178,7 +178,18 @@ def process_fields(pid: int) -> list[str] | None:
 
 def alive_in_session(pid: int, session: int) -> bool:
     fields = process_fields(pid)
-    return fields is not None and fields[0] not in "ZX" and int(fields[3]) == session
+    return fields is not None and int(fields[3]) == session and is_alive(pid)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether any thread of the process lives: until the last has ended it holds its sockets, though the first is a zombie."""
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            if task.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
+        except OSError:
+            pass
+    return False
 
 
 def children(parent: int) -> list[int]:
@@ -186,7 +197,7 @@ def children(parent: int) -> list[int]:
     found = []
     for pid in processes():
         fields = process_fields(pid)
-        if fields is not None and fields[0] not in "ZX" and int(fields[1]) == parent:
+        if fields is not None and int(fields[1]) == parent and is_alive(pid):
             found.append(pid)
     return found
 

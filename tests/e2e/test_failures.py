@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 from server import command, environment, free_port
@@ -74,10 +73,10 @@ def test_an_application_that_cannot_be_loaded(serve, name, workers):
         assert len(re.findall("Traceback", message)) <= 1
 
 
-def test_the_message_comes_within_a_second_of_the_import(serve):
-    began = time.monotonic()
-    code, _ = end(serve("raise ValueError", "--workers", "2"))
-    assert code == APPLICATION and time.monotonic() - began < 5  # starts two interpreters, on a busy machine perhaps
+def test_a_failed_import_ends_the_start_though_a_thread_of_it_would_run_for_ever(serve):
+    """An operator waits for the prompt; Python itself would wait for the thread."""
+    code, message = end(serve("import threading\nthreading.Thread(target=threading.Event().wait).start()\nraise ValueError"))
+    assert code == APPLICATION and "ValueError" in message
 
 
 def test_the_traceback_of_the_application_has_no_frames_of_the_server(serve):

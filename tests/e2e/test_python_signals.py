@@ -82,18 +82,16 @@ def alarm(environ, start_response):
 
 def test_an_alarm_can_bound_a_request_on_the_main_thread(serve):
     server = serve("""
-        import signal
+        import signal, threading
         class Late(Exception):
             pass
         def late(number, frame):
             raise Late
         signal.signal(signal.SIGALRM, late)
         def application(environ, start_response):
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
             try:
-                signal.pause()
-                while True:
-                    pass
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                threading.Event().wait()
             except Late:
                 start_response("200 OK", [])
                 return [b"late"]

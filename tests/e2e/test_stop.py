@@ -61,7 +61,7 @@ def test_term_refuses_new_connections_while_requests_finish(serve, gate, bind):
         server.wait_for_note("begun", "b")
         server.signal(signal.SIGTERM)
         idle.assert_ended()
-        eventually(lambda: is_refused(server.address), "new connections are refused", within=5)
+        eventually(lambda: is_refused(server.address), "new connections are refused")
         gate.open()
         assert first.response().status == 200
     assert server.wait() == 0
@@ -111,7 +111,7 @@ def test_term_waits_no_longer_than_the_graceful_timeout(serve, gate):
         connection.send(request("GET", "/block"))
         server.wait_for_note("begun", "b")
         server.signal(signal.SIGTERM)
-        server.wait(within=10)
+        server.wait()
         assert connection.rest() == b""
     assert server.tree() == []
 
@@ -119,7 +119,7 @@ def test_term_waits_no_longer_than_the_graceful_timeout(serve, gate):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_int_and_quit_do_not_wait_for_requests(blocked, number):
     blocked.signal(number)
-    blocked.wait(within=10)
+    blocked.wait()
     assert blocked.first.rest() == b""
     assert blocked.note("ended") == "i"
     eventually(lambda: not blocked.tree(), "no worker is left")
@@ -141,7 +141,7 @@ def test_a_second_signal_ends_at_once(blocked, second):
     blocked.signal(signal.SIGTERM)
     blocked.idle.assert_ended()
     blocked.signal(second)
-    blocked.wait(within=10)
+    blocked.wait()
     assert blocked.first.rest() == b""
     assert blocked.note("ended") == "i"
     eventually(lambda: not blocked.tree(), "no worker is left")
@@ -228,7 +228,7 @@ def test_a_thread_that_never_comes_back_does_not_keep_the_server(serve, gate):
     )
     server.get()
     server.signal(signal.SIGTERM)
-    server.wait(within=10)
+    server.wait()
     assert server.tree() == []
 
 

@@ -35,6 +35,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def seconds_without_processor(pids: list[int]) -> float:
+    """How long threads of these processes could have run and other programs did, where the kernel tells (schedstat)."""
+    waited = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                waited += int(task.read_text().split()[1])
+            except OSError:
+                pass
+    return waited / 1e9
+
+
 def page_faults(pid: int) -> int:
     """How often it has touched memory that the kernel had to find first, without a disk."""
     fields = process_fields(pid)

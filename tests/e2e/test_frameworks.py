@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -27,21 +28,52 @@ VALIDATED = """
     application = validator(sized)
     """
 
+#: The same in company: linear algebra in each call, a profiler for every thread, and a thread that outlives its request.
+IN_COMPANY = (
+    VALIDATED
+    + """
+    import threading, time
+    import numpy
+    profiled = set()
+    threading.setprofile(lambda frame, event, argument: profiled.add(threading.get_ident()))
+    def outlive():
+        while not os.path.exists("stopping"):
+            time.sleep(0.01)
+        open("outlived", "a").write("x")
+    alone, first = application, threading.Lock()
+    def application(environ, start_response):
+        if first.acquire(blocking=False):
+            threading.Thread(target=outlive).start()
+        numpy.linalg.inv(numpy.random.rand(200, 200))
+        assert threading.current_thread() is threading.main_thread() or threading.get_ident() in profiled
+        return alone(environ, start_response)
+    """
+)
 
-@pytest.fixture(params=["1", "8"])
+
+@pytest.fixture(params=["1", "8", "1 in company", "8 in company"])
 def example(request, serve):
     """Starts an example under the validator: `example("flask_app:app")`. At the end it has nothing to complain about."""
     servers = []
+    threads, _, company = request.param.partition(" ")
+    if company:
+        pytest.importorskip("numpy")
 
     def start(spec, directory=EXAMPLES, env=None):
-        flags = ["--threads", request.param, "--pythonpath", str(directory)]
-        server = serve(VALIDATED, *flags, env={"X_APPLICATION": spec, **(env or {})})
+        flags = ["--threads", threads, "--pythonpath", str(directory)]
+        source = IN_COMPANY if company else VALIDATED
+        server = serve(source, *flags, env={"X_APPLICATION": spec, **(env or {})})
         server.url = "http://%s:%d" % server.address
         servers.append(server)
         return server
 
     yield start
     for server in servers:
+        if company:
+            server.signal(signal.SIGTERM)
+            (server.directory / "stopping").touch()
+            assert server.wait() == 0
+            assert server.note("outlived") == "x", "the thread was waited for"
         assert "Traceback" not in server.stderr and "AssertionError" not in server.stderr
 
 

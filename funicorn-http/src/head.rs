@@ -86,6 +86,7 @@ impl HeadReader {
         Ok(None)
     }
 
+    #[inline]
     fn next_line<'a>(
         &mut self,
         input: &'a [u8],
@@ -94,9 +95,10 @@ impl HeadReader {
         too_long: Refusal,
     ) -> Result<Option<&'a [u8]>, Refusal> {
         let left = head_limit(limits).saturating_sub(self.lines.position());
+        let has_request_line = self.request_line.is_some();
         self.lines.next(input, limit.min(left)).map_err(|fault| match fault {
             // A header line that has no place in the head makes that too large, however long the line may be by itself.
-            LineFault::TooLong if left < limit && self.request_line.is_some() => Refusal::HeadTooLarge,
+            LineFault::TooLong if left < limit && has_request_line => Refusal::HeadTooLarge,
             LineFault::TooLong => too_long,
             LineFault::Ending => Refusal::LineEnding,
         })

@@ -21,14 +21,24 @@ pub(crate) fn parse_head(
     rules: &HeaderRules,
 ) -> PyResult<ResponseHead> {
     let mut head = parse_status(status, rules)?;
-    let Ok(list) = headers.cast_exact::<PyList>() else {
-        append_others(&mut head, headers, rules)?;
-        return Ok(head);
-    };
-    for header in list.iter() {
-        append(&mut head, &header, rules)?;
+    match headers.cast_exact::<PyList>() {
+        Ok(headers) => append_all(&mut head, headers, rules)?,
+        Err(_) => append_others(&mut head, headers, rules)?,
     }
     Ok(head)
+}
+
+/// Inlined in both of its places, so that what comes as the PEP has it does not pay for what comes otherwise: shared, it costs a small
+/// request 37 of 7,250 instructions on 3.11.
+#[inline(always)]
+fn append_all(head: &mut ResponseHead, headers: &Bound<'_, PyList>, rules: &HeaderRules) -> PyResult<()> {
+    for header in headers.iter() {
+        match header.cast::<PyTuple>() {
+            Ok(pair) => append(head, pair, rules)?,
+            Err(_) => append_other(head, &header, rules)?,
+        }
+    }
+    Ok(())
 }
 
 /// Takes headers that are no list: a tuple, `headers.items()`, a generator, a subclass of `list`.
@@ -38,12 +48,9 @@ fn append_others(head: &mut ResponseHead, headers: &Bound<'_, PyAny>, rules: &He
     if rules.strict || is_text_or_dict(headers) {
         return Err(wrong());
     }
-    let headers = headers.try_iter().map_err(|_| wrong())?;
+    let items = headers.try_iter().map_err(|_| wrong())?;
     rules.departed(headers.py(), Departure::Headers);
-    for header in headers {
-        append(head, &header?, rules)?;
-    }
-    Ok(())
+    append_all(head, &PyList::new(headers.py(), items.collect::<PyResult<Vec<_>>>()?)?, rules)
 }
 
 /// What can be iterated over, but never into headers or into a name and a value.
@@ -61,25 +68,33 @@ fn parse_status(status: &Bound<'_, PyAny>, rules: &HeaderRules) -> PyResult<Resp
     let wrong =
         |why: &str| PyValueError::new_err(format!("the status {:?} is wrong: {why}", text.to_string_lossy()));
     let bytes = from_native(text).ok_or_else(|| wrong("it goes beyond Latin-1"))?;
-    let (digits, reason) = match bytes {
+    let malformed = || wrong("it must be three digits, one space and a reason");
+    let ([hundreds, tens, ones], reason) = match bytes {
         [hundreds, tens, ones, b' ', reason @ ..] if !reason.starts_with(b" ") => {
             ([hundreds, tens, ones], reason)
         }
-        [hundreds, tens, ones, rest @ ..] if !rules.strict && (rest.is_empty() || rest.starts_with(b" ")) => {
-            rules.departed(status.py(), Departure::Status);
-            ([hundreds, tens, ones], rest.trim_ascii_start())
-        }
-        _ => return Err(wrong("it must be three digits, one space and a reason")),
+        _ => loose_status(bytes, status.py(), rules).ok_or_else(malformed)?,
     };
-    if !digits.iter().all(|digit| digit.is_ascii_digit()) {
-        return Err(wrong("it must be three digits, one space and a reason"));
+    if ![hundreds, tens, ones].iter().all(|digit| digit.is_ascii_digit()) {
+        return Err(malformed());
     }
     let value = |digit: &u8| u16::from(digit - b'0');
-    let code = value(digits[0]) * 100 + value(digits[1]) * 10 + value(digits[2]);
+    let code = value(hundreds) * 100 + value(tens) * 10 + value(ones);
     ResponseHead::new(code, reason).map_err(|error| match code {
         100..200 => wrong(what_to_do_about(code)),
         _ => wrong(&error.to_string()),
     })
+}
+
+/// The code and the reason of a status that has none, or blanks before it.
+#[cold]
+fn loose_status<'a>(bytes: &'a [u8], py: Python<'_>, rules: &HeaderRules) -> Option<([&'a u8; 3], &'a [u8])> {
+    let [hundreds, tens, ones, rest @ ..] = bytes else { return None };
+    if rules.strict || !(rest.is_empty() || rest.starts_with(b" ")) {
+        return None;
+    }
+    rules.departed(py, Departure::Status);
+    Some(([hundreds, tens, ones], rest.trim_ascii_start()))
 }
 
 /// An interim status (RFC 9110 §15.2) is sent ahead of a response, and WSGI has one call for both. Sent as the response, it would
@@ -104,14 +119,12 @@ fn what_to_do_about(code: u16) -> &'static str {
     }
 }
 
-fn append(head: &mut ResponseHead, header: &Bound<'_, PyAny>, rules: &HeaderRules) -> PyResult<()> {
-    let Ok(pair) = header.cast::<PyTuple>() else {
-        return append(head, to_pair(header, rules)?.as_any(), rules);
-    };
-    if pair.len() != 2 {
+#[inline(always)]
+fn append(head: &mut ResponseHead, header: &Bound<'_, PyTuple>, rules: &HeaderRules) -> PyResult<()> {
+    if header.len() != 2 {
         return Err(not_a_pair(header));
     }
-    let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
+    let (name, value) = (header.get_item(0)?, header.get_item(1)?);
     let not_text =
         || PyTypeError::new_err(format!("the name and the value of a header must be str: {header:?}"));
     let name = name.cast::<PyString>().map_err(|_| not_text())?;
@@ -128,9 +141,9 @@ fn append(head: &mut ResponseHead, header: &Bound<'_, PyAny>, rules: &HeaderRule
     }
 }
 
-/// The tuple of a header that is a list, or whatever else unpacks into a name and a value.
+/// Takes a header that is a list, or whatever else unpacks into a name and a value.
 #[cold]
-fn to_pair<'py>(header: &Bound<'py, PyAny>, rules: &HeaderRules) -> PyResult<Bound<'py, PyTuple>> {
+fn append_other(head: &mut ResponseHead, header: &Bound<'_, PyAny>, rules: &HeaderRules) -> PyResult<()> {
     if rules.strict || is_text_or_dict(header) {
         return Err(not_a_pair(header));
     }
@@ -140,7 +153,7 @@ fn to_pair<'py>(header: &Bound<'py, PyAny>, rules: &HeaderRules) -> PyResult<Bou
         return Err(not_a_pair(header));
     }
     rules.departed(header.py(), Departure::Pair);
-    PyTuple::new(header.py(), items)
+    append(head, &PyTuple::new(header.py(), items)?, rules)
 }
 
 fn not_a_pair(header: &Bound<'_, PyAny>) -> PyErr {

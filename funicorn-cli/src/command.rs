@@ -14,11 +14,11 @@ use funicorn_net::{
     Lifecycle, Listener, Observer, Signals, SuperviseError, Supervisor, WorkerContext, fork_guard,
     raise_descriptor_limit,
 };
-use funicorn_wsgi::{Interpreter, PythonChoice, python_versions};
+use funicorn_wsgi::Interpreter;
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::funicorn::{ServeError, Serving, listen, open_access_log};
-use crate::{Config, ConfigError, Exit, freed_memory, logging, version};
+use crate::funicorn::{ServeError, Serving, listen, open_access_log, settle};
+use crate::{Config, ConfigError, Exit, freed_memory, gunicorn, logging, version};
 
 /// What Python may take to end after the application could not be loaded and an operator waits for the prompt.
 const FAILED_FINALIZATION: Duration = Duration::from_millis(300);
@@ -82,10 +82,9 @@ fn supervise(config: &mut Config) -> Result<i32, CommandError> {
     }
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     change_directory(config)?;
-    config.fix_paths().map_err(ServeError::Config)?;
+    gunicorn::unread_file().into_iter().for_each(|warning| log::warn!("{warning}"));
+    settle(config)?;
     let config = &*config;
-    let environment = config.interpreter().choose_python().map_err(ServeError::Python)?;
-    log::info!("Python {} with the packages of {environment}", python_versions().1);
     let signals = Signals::install(true).map_err(ServeError::System)?;
     config.check_spool_dir().map_err(ServeError::Config)?;
     raise_descriptor_limit(config.limits.connections);
@@ -100,7 +99,7 @@ fn supervise(config: &mut Config) -> Result<i32, CommandError> {
     let supervisor = Supervisor::new(config.supervisor(), signals, Box::new(lifecycle));
     Ok(supervisor.run(&mut |context| {
         let serving = Serving { config, workers: config.workers, observer: observer.clone() };
-        work(serving, listeners.take(), context, &speaker, &environment)
+        work(serving, listeners.take(), context, &speaker)
     })?)
 }
 
@@ -152,39 +151,20 @@ impl Speaker {
     }
 
     /// Says why this worker cannot serve, unless another one has, and returns the exit code for it.
-    fn give_up(&self, error: &ServeError, environment: &PythonChoice) -> Exit {
+    fn give_up(&self, error: &ServeError) -> Exit {
         if rustix::io::read(&self.may_speak, &mut [0u8; 8]).is_ok() {
-            log::error!("{error}{}", where_to_find(error, environment));
+            log::error!("{error}");
         }
         exit(error)
     }
 }
 
-/// What may be wrong when there is no such module: nobody has meant this environment.
-fn where_to_find(error: &ServeError, environment: &PythonChoice) -> String {
-    let ServeError::Application(error) = error else { return String::new() };
-    let Some(module) = error.missing_module() else { return String::new() };
-    let passed_over = environment.passed_over.join("; ");
-    let passed_over =
-        if passed_over.is_empty() { String::new() } else { format!(" Passed over: {passed_over}.") };
-    format!(
-        "\n{module:?} was looked for among the packages of {environment}.{passed_over} If it is installed elsewhere, activate that \
-         environment, or name its python with --python"
-    )
-}
-
 /// The whole of a worker's life; returns its exit code.
-fn work(
-    serving: Serving<'_>,
-    listeners: Vec<Listener>,
-    context: WorkerContext,
-    speaker: &Speaker,
-    environment: &PythonChoice,
-) -> i32 {
+fn work(serving: Serving<'_>, listeners: Vec<Listener>, context: WorkerContext, speaker: &Speaker) -> i32 {
     let graceful_timeout = serving.config.graceful_timeout;
     let interpreter = match Interpreter::start(&serving.config.interpreter()) {
         Ok(interpreter) => interpreter,
-        Err(error) => return speaker.give_up(&error.into(), environment).code(),
+        Err(error) => return speaker.give_up(&error.into()).code(),
     };
     let code = match serving.run(listeners, context.control, context.ready) {
         Ok(ended_by_handler) => {
@@ -192,7 +172,7 @@ fn work(
             ended_by_handler.unwrap_or(Exit::Success.code())
         }
         Err(error) => {
-            let exit = speaker.give_up(&error, environment);
+            let exit = speaker.give_up(&error);
             bound_finalization(FAILED_FINALIZATION, exit);
             exit.code()
         }

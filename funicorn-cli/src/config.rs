@@ -1,8 +1,9 @@
 //! What is the server to do? The meaning of the flags, checked as far as that goes without serving.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ impl Config {
     pub fn from_args(args: Vec<OsString>) -> Result<Self, clap::Error> {
         let mut command = Flags::command();
         let matches = command.try_get_matches_from_mut(&args);
-        let mut matches = matches.map_err(|error| gunicorn::explain(error, &mut command))?;
+        let mut matches = matches.map_err(|error| gunicorn::explain(error, &args, &mut command))?;
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let warnings = gunicorn::unread_variables(&matches, is_set).collect();
         let flags = Flags::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
@@ -144,7 +145,7 @@ impl Config {
             threads: flags.threads.into(),
             graceful_timeout: flags.graceful_timeout,
             chdir: flags.chdir,
-            pythonpath: flags.pythonpath,
+            pythonpath: flags.pythonpath.iter().flat_map(|dirs| split_dirs(dirs)).collect(),
             python: flags.python,
             argv,
             root_path: flags.root_path,
@@ -170,6 +171,10 @@ impl Config {
     pub(crate) fn fix_paths(&mut self) -> Result<(), ConfigError> {
         let fixed = std::path::absolute(&self.spool_dir);
         self.spool_dir = fixed.map_err(|error| ConfigError::SpoolDir(self.spool_dir.clone(), error))?;
+        for entry in &mut self.pythonpath {
+            // Where there is no directory any more, the import says so.
+            *entry = std::path::absolute(&*entry).unwrap_or_else(|_| entry.clone());
+        }
         Ok(())
     }
 
@@ -245,11 +250,17 @@ impl Config {
 fn default_spool_dir() -> PathBuf {
     let var_tmp = Path::new("/var/tmp");
     let is_usable = || rustix::fs::access(var_tmp, rustix::fs::Access::WRITE_OK).is_ok();
-    if std::env::var_os("TMPDIR").is_none() && is_usable() {
-        var_tmp.to_owned()
-    } else {
-        std::env::temp_dir()
+    match std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => dir.into(),
+        None if is_usable() => var_tmp.to_owned(),
+        None => "/tmp".into(),
     }
+}
+
+/// The shell's way to write directories, and gunicorn's.
+fn split_dirs(dirs: &OsStr) -> impl Iterator<Item = PathBuf> {
+    let parts = dirs.as_bytes().split(|byte| b":,".contains(byte));
+    parts.map(|dir| OsStr::from_bytes(dir).into())
 }
 
 fn is_memory(dir: &Path) -> bool {
@@ -270,7 +281,8 @@ fn sys_argv(mut args: Vec<OsString>) -> Vec<OsString> {
 
 fn log_level(name: &str) -> LevelFilter {
     match name.to_ascii_lowercase().as_str() {
-        "error" => LevelFilter::Error,
+        // gunicorn's gravest; nothing is graver than an error here.
+        "error" | "critical" => LevelFilter::Error,
         "warning" => LevelFilter::Warn,
         "debug" => LevelFilter::Debug,
         "trace" => LevelFilter::Trace,
@@ -305,13 +317,13 @@ mod tests {
     #[test]
     fn flags_are_heard() {
         let config = config(
-            "--bind [::1]:80 -b unix:/x -w 3 --threads 4 --pythonpath a:b --pythonpath c --limit-request-body 2G \
+            "--bind [::1]:80 -b unix:/x -w 3 --threads 4 --pythonpath a:b --pythonpath c,d --limit-request-body 2G \
              --access-logfile - --log-level WARNING --root-path /p/ --strict-headers m:f(1,a='b')",
         )
         .unwrap();
         assert_eq!(config.bind, ["[::1]:80".parse().unwrap(), "unix:/x".parse().unwrap()]);
         assert_eq!((config.workers, config.threads), (3, 4));
-        assert_eq!(config.pythonpath, ["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(config.pythonpath, ["a", "b", "c", "d"].map(PathBuf::from));
         assert_eq!(config.limits.request.body, 2 << 30);
         assert_eq!(config.access_log, Some(AccessLogTarget::Stdout));
         assert_eq!(config.log_level, LevelFilter::Warn);

@@ -2,6 +2,7 @@
 //!
 //! Names and defaults are gunicorn's wherever it has the same flag. What the flags *mean* is in [`Config`](crate::Config).
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub struct Flags {
     pub application: ApplicationSpec,
 
     /// Print the versions of Funicorn, of Python and of the build.
-    #[arg(short = 'V', long, action = ArgAction::Version)]
+    #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::Version)]
     version: Option<bool>,
 
     /// Where to listen.
@@ -67,11 +68,12 @@ pub struct Flags {
     #[arg(long, value_name = "DIR", help_heading = "Application")]
     pub chdir: Option<PathBuf>,
 
-    /// Directories to put in front of sys.path, separated by colons. May be given several times.
-    #[arg(long, value_name = "DIRS", value_delimiter = ':', help_heading = "Application")]
-    pub pythonpath: Vec<PathBuf>,
+    /// Directories to put in front of sys.path, separated by colons or commas. May be given several times.
+    #[arg(long, value_name = "DIRS", help_heading = "Application")]
+    pub pythonpath: Vec<OsString>,
 
-    /// The python whose environment to use, instead of $FUNICORN_PYTHON or the active virtual environment.
+    /// The python whose environment to use, instead of that of $FUNICORN_PYTHON, $VIRTUAL_ENV, $CONDA_PREFIX or
+    /// the python on $PATH.
     #[arg(long, value_name = "PATH", help_heading = "Application")]
     pub python: Option<PathBuf>,
 
@@ -136,7 +138,7 @@ pub struct Flags {
     /// What to log on standard error: error, warning, info, debug or trace (the way of each request through the
     /// layers), and what is graver.
     #[arg(long, value_name = "LEVEL", default_value = "info", ignore_case = true, help_heading = "Logging")]
-    #[arg(value_parser = PossibleValuesParser::new(["error", "warning", "info", "debug", "trace"]), hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(["error", "warning", "info", "debug", "trace", "critical"]), hide_possible_values = true)]
     pub log_level: String,
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use funicorn_http::Address;
 use funicorn_net::{BACKLOG, BindError, Control, Listener, Observer, Order, ReadyNotice, StopHandle, Worker};
-use funicorn_wsgi::{Interpreter, InterpreterError, LoadError, SignalWakeup, WsgiService};
+use funicorn_wsgi::{Interpreter, InterpreterError, LoadError, SignalWakeup, WsgiService, python_versions};
 
 use crate::{AccessLog, Config, ConfigError};
 
@@ -61,9 +61,9 @@ impl Funicorn {
     /// Listens at every address of `config`. Connections wait until [`run`](Self::run).
     ///
     /// # Errors
-    /// When an address cannot be listened at, or the spool directory not be used.
+    /// When an address cannot be listened at, the spool directory not be used, or there is no fitting Python.
     pub fn new(mut config: Config) -> Result<Self, ServeError> {
-        config.fix_paths()?;
+        settle(&mut config)?;
         config.check_spool_dir()?;
         let listeners = listen(&config)?;
         let addresses = listeners.iter().map(|listener| listener.local().clone()).collect();
@@ -105,6 +105,15 @@ impl Funicorn {
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
+}
+
+/// Decides once what else would depend on when one looks: on the working directory, and on the environment.
+pub(crate) fn settle(config: &mut Config) -> Result<(), ServeError> {
+    config.fix_paths()?;
+    let python = config.interpreter().choose()?;
+    log::info!("Python {} with the packages of {python}", python_versions().1);
+    config.python = Some(python.executable);
+    Ok(())
 }
 
 /// Listens at every address of `config`.

@@ -1,5 +1,8 @@
 //! What becomes of a flag or a variable that gunicorn has and Funicorn has not? One sentence says what to do instead.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use clap::builder::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -144,20 +147,34 @@ const VARIABLES: [(&str, Option<&str>, &str); 3] = [
     ("WEB_CONCURRENCY", Some("workers"), "write --workers $WEB_CONCURRENCY"),
 ];
 
-/// The same error, unless it is about a flag that only gunicorn has.
-pub(crate) fn explain(error: Error, command: &mut Command) -> Error {
+/// The same error, unless it is about a flag that only gunicorn has: then all of these in `args` get their sentences.
+pub(crate) fn explain(error: Error, args: &[OsString], command: &mut Command) -> Error {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
-    let flag = argument.split('=').next().unwrap_or(argument);
-    match instead_of(flag).filter(|_| error.kind() == ErrorKind::UnknownArgument) {
-        Some(instead) => {
-            command.error(ErrorKind::UnknownArgument, format!("{flag} is a flag of gunicorn: {instead}"))
-        }
-        None => error,
+    if error.kind() != ErrorKind::UnknownArgument || instead_of(argument).is_none() {
+        return error;
     }
+    let mut sentences: Vec<String> = Vec::new();
+    for (flag, instead) in args.iter().filter_map(|argument| instead_of(argument.to_str()?)) {
+        let sentence = format!("{flag} is a flag of gunicorn: {instead}");
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
+        }
+    }
+    command.error(ErrorKind::UnknownArgument, sentences.join("\n       "))
 }
 
-fn instead_of(flag: &str) -> Option<&'static str> {
-    FLAGS.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, instead)| *instead)
+/// The flag of gunicorn's that `argument` gives, also as `--flag=value` or `-fvalue`, and what to do instead.
+fn instead_of(argument: &str) -> Option<(&'static str, &'static str)> {
+    let is_short = argument.starts_with('-') && !argument.starts_with("--");
+    let given = if is_short { argument.get(..2)? } else { argument.split('=').next()? };
+    FLAGS.iter().find_map(|(flags, instead)| Some((*flags.iter().find(|flag| **flag == given)?, *instead)))
+}
+
+/// A warning about gunicorn's configuration, if it lies where gunicorn would have read it.
+pub(crate) fn unread_file() -> Option<&'static str> {
+    Path::new("gunicorn.conf.py").is_file().then_some(
+        "gunicorn.conf.py is there, and not read: give its settings as flags, which `funicorn --help` lists",
+    )
 }
 
 /// Warnings about the variables that are set, would have counted for gunicorn, and are not read.
@@ -243,7 +260,8 @@ mod tests {
             let mut command = Flags::command();
             let error =
                 command.try_get_matches_from_mut(["funicorn"].into_iter().chain(arguments)).unwrap_err();
-            let error = explain(error, &mut command);
+            let typed: Vec<OsString> = arguments.iter().map(Into::into).collect();
+            let error = explain(error, &typed, &mut command);
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(expected), "{error}");
             assert!(expected.contains("unexpected") || !error.to_string().contains("tip:"), "{error}");

@@ -5,11 +5,14 @@
 //! application, for instance, would accept its first WSGI request and then fail in a way that explains
 //! nothing.
 
+use std::path::Path;
+
 use pyo3::exceptions::{PyAttributeError, PyModuleNotFoundError, PySyntaxError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::{ApplicationSpec, traceback};
+use crate::executable::Surroundings;
+use crate::{ApplicationSpec, fs_string, traceback};
 
 /// Why an application cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +35,6 @@ pub enum LoadError {
         module: String,
         /// Python's traceback.
         traceback: String,
-        /// A module that it imports, if that there is none of this name is what it raised.
-        missing: Option<String>,
     },
     /// The module, or an object in it, lacks the attribute.
     #[error("{owner} has no attribute {attribute:?}")]
@@ -100,18 +101,6 @@ pub enum LoadError {
     },
 }
 
-impl LoadError {
-    /// The module that could not be found, if that is what is wrong: then the environment may be the wrong one.
-    #[must_use]
-    pub fn missing_module(&self) -> Option<&str> {
-        match self {
-            Self::NoModule { module, .. } => Some(module),
-            Self::Import { missing, .. } => missing.as_deref(),
-            _ => None,
-        }
-    }
-}
-
 /// Loads the application that `spec` names.
 pub(crate) fn load<'py>(py: Python<'py>, spec: &ApplicationSpec) -> Result<Bound<'py, PyAny>, LoadError> {
     let module = import(py, spec)?;
@@ -124,32 +113,46 @@ pub(crate) fn load<'py>(py: Python<'py>, spec: &ApplicationSpec) -> Result<Bound
 }
 
 fn import<'py>(py: Python<'py>, spec: &ApplicationSpec) -> Result<Bound<'py, PyAny>, LoadError> {
-    let error = match py.import(spec.module()) {
+    let name =
+        fs_string::decode(py, spec.module().as_ref()).map_err(|error| raised(py, spec.module(), &error))?;
+    let error = match py.import(name) {
         Ok(module) => return Ok(module.into_any()),
         Err(error) => error,
     };
     match missing_module(py, spec, &error) {
         Some(module) => {
-            let path: Vec<String> =
-                py.import("sys").and_then(|sys| sys.getattr("path")?.extract()).unwrap_or_default();
             let hint = match spec.module().strip_suffix(".py") {
                 Some(name) => format!(" (name the module, not the file: `{name}`)"),
-                None => String::new(),
+                None => other_environments(py),
             };
-            Err(LoadError::NoModule { module, path: path.join(", "), hint })
+            Err(LoadError::NoModule { module, path: search_path(py).unwrap_or_default(), hint })
         }
-        None => Err(LoadError::Import {
-            module: spec.module().to_owned(),
-            traceback: traceback::format(py, &error),
-            missing: name_of_missing(py, &error),
-        }),
+        None => Err(LoadError::Import { module: spec.module().to_owned(), traceback: explained(py, &error) }),
     }
 }
 
-/// The module that a `ModuleNotFoundError` is about.
-fn name_of_missing(py: Python<'_>, error: &PyErr) -> Option<String> {
+/// `sys.path` for a message.
+fn search_path(py: Python<'_>) -> PyResult<String> {
+    let path = py.import("sys")?.getattr("path")?;
+    let entries: Vec<_> =
+        path.try_iter()?.map(|entry| fs_string::encode(&entry?)).collect::<PyResult<_>>()?;
+    Ok(entries.join(", "))
+}
+
+/// The traceback of `error` and, if a module is missing, where else it could have been.
+fn explained(py: Python<'_>, error: &PyErr) -> String {
+    let traceback = traceback::format(py, error);
     let is_missing = error.is_instance_of::<PyModuleNotFoundError>(py);
-    is_missing.then(|| error.value(py).getattr("name").ok()?.extract().ok())?
+    if is_missing { traceback + &other_environments(py) } else { traceback }
+}
+
+/// The environments that were not looked at, as lines that follow a message.
+fn other_environments(py: Python<'_>) -> String {
+    let executable = py.import("sys").and_then(|sys| fs_string::encode(&sys.getattr("executable")?));
+    executable.map_or_else(
+        |_| String::new(),
+        |executable| Surroundings::of_this_process().hint(Path::new(&executable)),
+    )
 }
 
 /// The module that `error` says is missing, if it is the one asked for (or a package of it) and not one
@@ -157,7 +160,10 @@ fn name_of_missing(py: Python<'_>, error: &PyErr) -> Option<String> {
 fn missing_module(py: Python<'_>, spec: &ApplicationSpec, error: &PyErr) -> Option<String> {
     // Python takes its own frames out of an import error's traceback, so that one is left only if a module
     // ran.
-    let name = name_of_missing(py, error).filter(|_| error.traceback(py).is_none())?;
+    if !error.is_instance_of::<PyModuleNotFoundError>(py) || error.traceback(py).is_some() {
+        return None;
+    }
+    let name = error.value(py).getattr("name").and_then(|name| fs_string::encode(&name)).ok()?;
     let asked = spec.module();
     (asked == name || asked.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.'))).then_some(name)
 }
@@ -230,7 +236,7 @@ fn follow<'py>(
 }
 
 fn raised(py: Python<'_>, what: &str, error: &PyErr) -> LoadError {
-    LoadError::Raised { what: what.to_owned(), traceback: traceback::format(py, error) }
+    LoadError::Raised { what: what.to_owned(), traceback: explained(py, error) }
 }
 
 /// `APP` taken apart.

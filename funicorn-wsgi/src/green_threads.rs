@@ -27,9 +27,10 @@ pub(crate) fn warn(py: Python<'_>, multithread: bool) {
     if let Ok(Some(library)) = library
         && multithread
     {
+        let patch = if library == "gevent" { "gevent.monkey.patch_all" } else { "eventlet.monkey_patch" };
         log::warn!(
-            "the application has replaced Python's threads by those of {library}, whose locks hang when several threads of the server \
-             wait for them: leave the patching out (threads serve what greenlets did), or use --threads 1 and more --workers"
+            "{library} has replaced the threads and locks of this application, and calls on several threads that wait for one may hang: \
+             serve it with --threads 1 and more --workers, or have it call {patch}(thread=False)"
         );
     }
 }

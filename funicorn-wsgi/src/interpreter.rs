@@ -14,9 +14,10 @@ use std::path::PathBuf;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::PyList;
 
 use crate::executable::{PythonChoice, SERIES, Surroundings};
+use crate::fs_string;
 use crate::retired;
 
 /// How the interpreter is to start.
@@ -24,9 +25,9 @@ use crate::retired;
 #[non_exhaustive]
 pub struct InterpreterConfig {
     /// The `python` whose environment to use. `None`: `FUNICORN_PYTHON`, else that of the active virtual
-    /// environment (`VIRTUAL_ENV`), else the one beside this program if it lies in a virtual environment,
-    /// else that of the active conda environment (`CONDA_PREFIX`), else `python` or `python3` on `PATH` if it is of our series,
-    /// else the one this crate was built with, else `python3.X` on `PATH`.
+    /// environment (`VIRTUAL_ENV`), else the one beside this program if it lies in a virtual environment;
+    /// else, where it fits, that of the active conda environment (`CONDA_PREFIX`) or the `python` on `PATH`; else the one
+    /// this crate was built with, else `python3.X` on `PATH`.
     pub python: Option<PathBuf>,
     /// `sys.argv`: the name of the program and the arguments as they were typed.
     pub argv: Vec<OsString>,
@@ -35,11 +36,12 @@ pub struct InterpreterConfig {
 }
 
 impl InterpreterConfig {
-    /// Which Python [`Interpreter::start`] will take, as things stand. Needs no interpreter, and runs nothing.
+    /// Chooses the Python that [`Interpreter::start`] would, as long as the environment stays the same. Works
+    /// without an interpreter, so a supervisor can choose once for all its workers.
     ///
     /// # Errors
-    /// What `start` would say about the choice.
-    pub fn choose_python(&self) -> Result<PythonChoice, InterpreterError> {
+    /// When what was named for this program does not fit, or nothing does.
+    pub fn choose(&self) -> Result<PythonChoice, InterpreterError> {
         Surroundings::of_this_process().choose(self.python.as_deref())
     }
 }
@@ -128,8 +130,7 @@ impl Interpreter {
         if unsafe { ffi::Py_IsInitialized() } != 0 {
             return Err(InterpreterError::Running);
         }
-        let python = config.choose_python()?.python;
-        initialize(&python, &config.argv)?;
+        initialize(&config.choose()?.executable, &config.argv)?;
         let interpreter = Self { not_send: PhantomData };
         extend_path(&config.pythonpath)?;
         Ok(interpreter)
@@ -165,6 +166,22 @@ impl Interpreter {
 pub fn python_versions() -> (&'static str, &'static str) {
     let running = Python::version_str();
     (option_env!("FUNICORN_BUILD_VERSION").unwrap_or(SERIES), running.split(' ').next().unwrap_or(running))
+}
+
+/// Whether the library that is loaded brings the extension module `name` itself. Works without an interpreter.
+pub(crate) fn is_built_in(name: &CStr) -> bool {
+    // SAFETY: the table is libpython's, static, ended by an entry without a name, and changed by nobody: that
+    // would be PyImport_AppendInittab, which we do not call.
+    unsafe {
+        let mut entry = ffi::PyImport_Inittab;
+        while !(*entry).name.is_null() {
+            if CStr::from_ptr((*entry).name) == name {
+                return true;
+            }
+            entry = entry.add(1);
+        }
+    }
+    false
 }
 
 /// Runs the two steps of PEP 587 and leaves the thread detached.
@@ -250,10 +267,8 @@ fn extend_path(pythonpath: &[PathBuf]) -> Result<(), InterpreterError> {
     Python::attach(|py| {
         let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
         let front = pythonpath.iter().map(|entry| here.join(entry)).chain([here.clone()]);
-        // As Python itself decodes paths. Its choice depends on the locale, and only what it decoded does it find again.
-        let decode = py.import("os")?.getattr("fsdecode")?;
         for (index, entry) in front.enumerate() {
-            path.insert(index, decode.call1((PyBytes::new(py, entry.as_os_str().as_bytes()),))?)?;
+            path.insert(index, fs_string::decode(py, entry.as_os_str())?)?;
         }
         Ok(())
     })

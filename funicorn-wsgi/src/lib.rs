@@ -40,6 +40,7 @@ mod errors;
 mod exchange;
 mod executable;
 mod file_wrapper;
+mod fs_string;
 mod green_threads;
 mod header_keys;
 mod header_rules;

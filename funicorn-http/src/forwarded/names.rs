@@ -101,13 +101,10 @@ impl Default for ForwardedHeaders {
 impl FromStr for ForwardedHeaders {
     type Err = ForwardedHeadersError;
 
-    /// Reads names separated by commas, in any case. An empty text is [`none`](Self::none).
+    /// Reads names separated by commas, in any case. An empty name is passed over, so an empty text is [`none`](Self::none).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut set = Self::none();
-        if text.trim().is_empty() {
-            return Ok(set);
-        }
-        for name in text.split(',').map(str::trim) {
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let header = ForwardedHeader::of(name.as_bytes());
             set.0 |= header.ok_or_else(|| ForwardedHeadersError::Name(name.to_owned()))?.bit();
         }
@@ -159,6 +156,8 @@ mod tests {
         use ForwardedHeader as H;
         for (text, expected) in [
             ("", &[][..]),
+            (" ,", &[]),
+            ("x-forwarded-for,", &[H::For]),
             ("x-forwarded-for,x-forwarded-proto", &[H::For, H::Proto]),
             (" X-Forwarded-Host , x-forwarded-PORT,x-forwarded-prefix", &[H::Host, H::Port, H::Prefix]),
             ("Forwarded", &[H::Forwarded]),
@@ -177,7 +176,6 @@ mod tests {
         let parse = |text: &str| text.parse::<ForwardedHeaders>().unwrap_err();
         for (text, name) in [
             ("x-real-ip", "x-real-ip"),
-            ("x-forwarded-for,", ""),
             ("x_forwarded_for", "x_forwarded_for"),
             ("x-forwarded-for x-forwarded-proto", "x-forwarded-for x-forwarded-proto"),
             ("*", "*"),

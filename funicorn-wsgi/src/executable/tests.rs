@@ -1,8 +1,8 @@
 //! Which Python is found in which surroundings.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::installation::series_in_pyvenv;
 use super::*;
 
 /// A directory that goes away with the test.
@@ -16,12 +16,29 @@ impl Scratch {
         Self(path)
     }
 
+    /// An executable at `path` that begins with `bytes`.
+    fn executable(&self, path: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
     /// A virtual environment called `name` whose `pyvenv.cfg` says `line`; its root.
     fn environment(&self, name: &str, line: &str) -> PathBuf {
+        self.executable(&format!("{name}/bin/python"), b"\x7fELF");
         let root = self.0.join(name);
-        fs::create_dir_all(root.join("bin")).unwrap();
         fs::write(root.join("pyvenv.cfg"), format!("home = /usr/bin\n{line}\n")).unwrap();
-        fs::write(root.join("bin/python"), "").unwrap();
+        root
+    }
+
+    /// An installation of `series` called `name`, with its modules as files; its root.
+    fn installation(&self, name: &str, series: &str) -> PathBuf {
+        self.executable(&format!("{name}/bin/python{series}"), b"\x7fELF");
+        self.executable(&format!("{name}/lib/python{series}/lib-dynload/math.cpython-linux.so"), b"");
+        let root = self.0.join(name);
+        symlink(format!("python{series}"), root.join("bin/python")).unwrap();
         root
     }
 }
@@ -32,81 +49,133 @@ impl Drop for Scratch {
     }
 }
 
-/// The path of the executable that is chosen.
-fn chosen(surroundings: &Surroundings, asked: Option<&Path>) -> PathBuf {
-    surroundings.choose(asked).unwrap().python
+fn chosen(surroundings: &Surroundings) -> PathBuf {
+    surroundings.choose(None).unwrap().executable
 }
 
 #[test]
-fn the_order_is_asked_variable_active_beside_conda_path_build_series() {
+fn the_order_is_asked_variable_active_beside_conda_path_build() {
     let scratch = Scratch::new("order");
     let environment = |name: &str| scratch.environment(name, &format!("version = {SERIES}.1"));
     let python = |name: &str| environment(name).join("bin/python");
-    let by_series = scratch.0.join("path");
-    fs::create_dir_all(&by_series).unwrap();
-    fs::write(by_series.join(format!("python{SERIES}")), "").unwrap();
+    let bare = scratch.executable(&format!("bare/python{SERIES}"), b"\x7fELF");
     let mut surroundings = Surroundings {
         funicorn_python: Some(python("variable")),
         virtual_env: Some(environment("active")),
         own_executable: Some(environment("beside").join("bin/funicorn")),
-        conda_prefix: Some(environment("conda")),
+        conda_prefix: Some(scratch.installation("conda", SERIES)),
         build_python: Some(python("build")),
-        search_path: vec![
-            by_series.clone(),
-            environment("first").join("bin"),
-            environment("second").join("bin"),
-        ],
+        search_path: vec![scratch.installation("path", SERIES).join("bin")],
+        has_modules: false,
     };
-    assert_eq!(chosen(&surroundings, Some(&python("asked"))), python("asked"));
-    assert_eq!(chosen(&surroundings, None), python("variable"));
+    let asked = surroundings.choose(Some(&python("asked"))).unwrap();
+    assert_eq!(asked.executable, python("asked"));
+    assert_eq!(chosen(&surroundings), python("variable"));
     surroundings.funicorn_python = None;
-    assert_eq!(chosen(&surroundings, None), python("active"));
+    assert_eq!(chosen(&surroundings), python("active"));
     surroundings.virtual_env = None;
-    assert_eq!(chosen(&surroundings, None), python("beside"));
+    assert_eq!(chosen(&surroundings), python("beside"));
     surroundings.own_executable = Some(PathBuf::from("/usr/bin/funicorn"));
-    assert_eq!(chosen(&surroundings, None), python("conda"));
+    assert_eq!(surroundings.choose(None).unwrap().origin, FROM_CONDA);
     surroundings.conda_prefix = None;
-    assert_eq!(chosen(&surroundings, None), python("first"));
-    surroundings.search_path.truncate(1);
-    assert_eq!(chosen(&surroundings, None), python("build"));
+    let on_path = surroundings.choose(None).unwrap();
+    assert_eq!(on_path.to_string(), format!("{} (the python on PATH)", scratch.0.join("path").display()));
+    surroundings.search_path = vec![bare.parent().unwrap().to_owned()];
+    assert_eq!(chosen(&surroundings), python("build"));
     surroundings.build_python = Some(PathBuf::from("/nowhere/python"));
-    assert_eq!(chosen(&surroundings, None), by_series.join(format!("python{SERIES}")));
+    assert_eq!(chosen(&surroundings), bare);
     surroundings.search_path.clear();
     assert!(matches!(surroundings.choose(None), Err(InterpreterError::NoPython { .. })));
 }
 
+/// A virtual environment on `PATH`, as containers have it, is one of the same installation as any.
 #[test]
-fn a_python_on_path_that_does_not_fit_is_passed_over_with_its_reason() {
-    let scratch = Scratch::new("passed");
-    let other = scratch.environment("other", "version = 3.2.1").join("bin");
-    let script = scratch.0.join("shims");
-    fs::create_dir_all(&script).unwrap();
-    fs::write(script.join("python"), "#!/bin/sh\n").unwrap();
-    let build = scratch.environment("build", &format!("version = {SERIES}.1")).join("bin/python");
-    for (search_path, reason) in [(other, "is Python 3.2"), (script, "a version manager's script?")] {
-        let surroundings = Surroundings {
-            search_path: vec![search_path, build.parent().unwrap().to_owned()],
-            build_python: Some(build.clone()),
-            ..Surroundings::default()
-        };
-        let choice = surroundings.choose(None).unwrap();
-        assert_eq!((choice.python.as_path(), choice.origin), (build.as_path(), FROM_BUILD));
-        assert!(choice.passed_over[0].contains(reason), "{:?}", choice.passed_over);
-    }
+fn a_virtual_environment_on_the_path_is_used() {
+    let scratch = Scratch::new("container");
+    let base = scratch.installation("base", SERIES);
+    let root = scratch.environment("venv", &format!("version = {SERIES}.2"));
+    fs::remove_file(root.join("bin/python")).unwrap();
+    symlink(base.join("bin/python"), root.join("bin/python")).unwrap();
+    let search_path = vec![root.join("bin"), base.join("bin")];
+    let surroundings = Surroundings { search_path, ..Surroundings::default() };
+    assert_eq!(chosen(&surroundings), root.join("bin/python"), "the link is not followed");
 }
 
 #[test]
-fn a_conda_environment_of_another_series_is_passed_over_too() {
-    let scratch = Scratch::new("conda");
-    let build = scratch.environment("build", &format!("version = {SERIES}.1")).join("bin/python");
+fn what_does_not_fit_is_passed_over_and_named() {
+    let scratch = Scratch::new("passed-over");
+    let build_python = Some(scratch.installation("build", SERIES).join("bin/python"));
+    let shim = scratch.executable("shims/python", b"#!/usr/bin/env bash\nexec pyenv exec python\n");
+    scratch.executable("data/python", b"\x7fELF");
+    let whole = scratch.installation("whole", SERIES).join("bin/python");
+    let without_files = scratch.installation("debian", SERIES);
+    fs::remove_dir_all(without_files.join("lib")).unwrap();
+    for (python, words) in [
+        (
+            scratch.installation("other", "3.2").join("bin/python"),
+            "other/bin/python (the python on PATH, which is Python 3.2 where",
+        ),
+        (shim.clone(), "shims/python (the python on PATH, which is a script)"),
+        (scratch.0.join("data/python"), "(the python on PATH, which is of an unknown version)"),
+        (without_files.join("bin/python"), "which has standard modules built in that are missing here)"),
+    ] {
+        let search_path = vec![python.parent().unwrap().to_owned()];
+        let surroundings =
+            Surroundings { search_path, build_python: build_python.clone(), ..Surroundings::default() };
+        let choice = surroundings.choose(None).unwrap();
+        assert_eq!((Some(&choice.executable), choice.origin), (build_python.as_ref(), FROM_BUILD));
+        let others = surroundings.others(&choice.executable);
+        assert!(others.len() == 1 && others[0].contains(words), "{others:?}");
+    }
+    // Without execute permission a shell goes on looking.
+    fs::set_permissions(&shim, fs::Permissions::from_mode(0o644)).unwrap();
+    let search_path = [&shim, &whole].map(|python| python.parent().unwrap().to_owned()).to_vec();
+    assert_eq!(chosen(&Surroundings { search_path, ..Surroundings::default() }), whole);
+}
+
+#[test]
+fn a_library_that_brings_its_modules_needs_no_files() {
+    let scratch = Scratch::new("modules");
+    let root = scratch.installation("debian", SERIES);
+    fs::remove_dir_all(root.join("lib")).unwrap();
+    let search_path = vec![root.join("bin")];
+    let surroundings = Surroundings { search_path, has_modules: true, ..Surroundings::default() };
+    assert_eq!(chosen(&surroundings), root.join("bin/python"));
+}
+
+#[test]
+fn the_environments_that_were_not_looked_at_are_named_once_each() {
+    let scratch = Scratch::new("others");
+    let used = scratch.environment("used", "version = 3.2");
+    let conda = scratch.installation("conda", SERIES);
     let surroundings = Surroundings {
-        conda_prefix: Some(scratch.environment("base", "version = 3.2.1")),
-        build_python: Some(build.clone()),
+        virtual_env: Some(used.clone()),
+        conda_prefix: Some(conda.clone()),
+        search_path: vec![used.join("bin"), conda.join("bin")],
+        build_python: Some(conda.join(format!("bin/python{SERIES}"))),
         ..Surroundings::default()
     };
-    let choice = surroundings.choose(None).unwrap();
-    assert_eq!(choice.python, build);
-    assert!(choice.passed_over[0].contains("CONDA_PREFIX"), "{:?}", choice.passed_over);
+    let others = surroundings.others(&used.join("bin/python"));
+    assert!(others.len() == 1 && others[0].ends_with("(CONDA_PREFIX)"), "{others:?}");
+}
+
+#[test]
+fn the_hint_says_what_is_wrong_with_the_environment_that_is_used() {
+    let scratch = Scratch::new("hint");
+    let root = scratch.installation("debian", SERIES);
+    let python = root.join("bin/python");
+    let surroundings = Surroundings::default();
+    assert_eq!(surroundings.hint(&python), "");
+    fs::remove_dir_all(root.join("lib")).unwrap();
+    assert!(
+        surroundings.hint(&python).ends_with("which has standard modules built in that are missing here")
+    );
+    let surroundings = Surroundings { build_python: Some(python), ..Surroundings::default() };
+    let hint = surroundings.hint(Path::new("/nowhere/bin/python"));
+    assert!(
+        hint.starts_with("\nPython's environment is that of /nowhere/bin/python; not looked at: /"),
+        "{hint}"
+    );
 }
 
 #[test]

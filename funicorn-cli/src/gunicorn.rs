@@ -141,9 +141,10 @@ const FLAGS: [(&[&str], &str); 28] = [
 ];
 
 /// Variables of the environment that gunicorn reads, the flag that overrides each, and what to do instead.
-const VARIABLES: [(&str, Option<&str>, &str); 3] = [
+const VARIABLES: [(&str, Option<&str>, &str); 4] = [
     ("GUNICORN_CMD_ARGS", None, "give the flags in it to funicorn"),
     ("PORT", Some("bind"), "write --bind 0.0.0.0:$PORT"),
+    ("LISTEN_FDS", Some("bind"), "write --bind fd://3 for the first socket that systemd hands over"),
     ("WEB_CONCURRENCY", Some("workers"), "write --workers $WEB_CONCURRENCY"),
 ];
 
@@ -275,9 +276,9 @@ mod tests {
             let matches = Flags::command().get_matches_from(arguments);
             unread_variables(&matches, |name| set.contains(&name)).collect::<Vec<_>>()
         };
-        let all = ["GUNICORN_CMD_ARGS", "PORT", "WEB_CONCURRENCY"];
+        let all = ["GUNICORN_CMD_ARGS", "PORT", "LISTEN_FDS", "WEB_CONCURRENCY"];
         assert_eq!(warnings("app", &[]), Vec::<String>::new());
-        assert_eq!(warnings("app", &all).len(), 3);
+        assert_eq!(warnings("app", &all).len(), 4);
         assert_eq!(warnings("app", &["PORT"]), ["PORT is set, and not read: write --bind 0.0.0.0:$PORT"]);
         assert_eq!(warnings("--bind :1 --workers 2 app", &all).len(), 1);
     }

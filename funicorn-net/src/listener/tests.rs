@@ -15,6 +15,30 @@ fn bind_one(text: &str) -> Listener {
     bind(text).unwrap().pop().unwrap()
 }
 
+#[test]
+fn a_link_in_the_place_of_the_socket_is_not_followed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let (path, other) = (directory.path().join("socket"), directory.path().join("other"));
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let bound = unix_path::BoundPath::new(&path);
+    bound.set_mode(0o770).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o770);
+    std::fs::write(&other, "").unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for replace in [
+        |from: &std::path::Path, to: &std::path::Path| std::os::unix::fs::symlink(from, to),
+        |from: &std::path::Path, to: &std::path::Path| std::fs::hard_link(from, to),
+    ] {
+        std::fs::remove_file(&path).unwrap();
+        replace(&other, &path).unwrap();
+        bound.set_mode(0o777).unwrap_err();
+        assert_eq!(std::fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    drop(listener);
+}
+
 fn port(listener: &Listener) -> u16 {
     match listener.local() {
         Address::Tcp(addr) => addr.port(),

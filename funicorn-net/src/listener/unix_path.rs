@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -63,8 +65,24 @@ impl BoundPath {
     }
 
     /// Says who may connect: that takes the right to write.
+    ///
+    /// The file is opened first, without following a link, and changed by its descriptor: somebody who may write to the directory
+    /// could have put a link to another file into its place.
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
-        fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))
+        let file =
+            rustix::fs::open(&self.path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let found = rustix::fs::fstat(&file)?;
+        if Some((found.st_dev, found.st_ino)) != self.identity
+            || !FileType::from_raw_mode(found.st_mode).is_socket()
+        {
+            return Err(io::Error::other("the file of the socket was replaced while it was being made"));
+        }
+        if found.st_mode & 0o777 == mode {
+            return Ok(());
+        }
+        // There is no fchmod for what is opened so; the link in /proc leads to the file itself, whatever its name is by now.
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        fs::set_permissions(link, fs::Permissions::from_mode(mode))
     }
 }
 

@@ -10,11 +10,12 @@ fn finalize_waits_for_threads_and_runs_atexit_functions() {
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::write(
         directory.join("finalized.py"),
-        "import atexit, os, threading, time\n\
+        "import atexit, os, threading\n\
          here = os.path.dirname(__file__)\n\
          def note(name):\n    open(os.path.join(here, name), 'w').close()\n\
          atexit.register(note, 'atexit')\n\
-         threading.Thread(target=lambda: (time.sleep(0.2), note('thread'))).start()\n\
+         # Its work is not over before the main thread is about to end.\n\
+         threading.Thread(target=lambda: (threading.main_thread().join(), note('thread'))).start()\n\
          def app(environ, start_response):\n    pass\n",
     )
     .unwrap();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import textwrap
 from pathlib import Path
 from typing import Iterator
@@ -9,6 +10,9 @@ from typing import Iterator
 import pytest
 from server import Server, command, listener
 from waiting import Gate
+
+# Who runs the tests in the background (nohup) has HUP ignored, which servers would inherit.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Serve:

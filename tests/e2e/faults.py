@@ -105,7 +105,8 @@ class Figures:
         names = ("head-timeout", "body-timeout", "write-timeout", "keep-alive")
         count = -(-SLOW // len(KINDS)) * len(KINDS)
         with serving("--threads", str(threads), *(f"--{name}={DEADLINE}" for name in names)) as server:
-            survived: Survived = slow_clients(server, count, 4 * DEADLINE, ROUNDS, SECONDS)
+            survived: Survived = slow_clients(server, count, DEADLINE, ROUNDS, SECONDS)
+        assert survived.held == survived.clients, "slow clients were ended while others were measured beside them"
         for kind, ends in survived.ends.items():
             assert set(ends) == {ENDS[kind]}, f"slow clients ({kind}) ended otherwise than they should: {ends}"
         alone, beside = survived.alone * 1e3, survived.beside * 1e3

@@ -46,10 +46,20 @@ def listener(host: str = "127.0.0.1") -> socket.socket:
     return listening
 
 
+#: What keeps the ports of `free_port`.
+HOLDERS: list[socket.socket] = []
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago, for tests of `--bind HOST:PORT` itself."""
-    with listener(host) as listening:
-        return listening.getsockname()[1]
+    """A port for tests of `--bind HOST:PORT` itself, which stays free for the server.
+
+    A socket that is bound but does not listen keeps it from everybody else on this machine, not from who reuses addresses.
+    """
+    holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((host, 0))
+    HOLDERS.append(holder)
+    return holder.getsockname()[1]
 
 
 class Server:
@@ -139,9 +149,9 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, within: float = DEADLINE) -> int:
+    def wait(self) -> int:
         """The exit status, once the server has ended."""
-        return self.process.wait(timeout=within)
+        return self.process.wait(timeout=DEADLINE)
 
     def stop(self) -> None:
         """Ends the server as an operator does, and insists on a clean end."""
@@ -153,14 +163,14 @@ class Server:
 
     def kill(self) -> None:
         """Ends whatever is left of the tree, and waits until nobody holds its sockets any more."""
-        # The supervisor first, which would replace its workers.
-        for pid in [self.pid, *(pid for pid in self.tree() if pid != self.pid)]:
-            if pid != self.pid or self.process.poll() is None:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+        # The supervisor first: once it has ended nobody replaces a worker.
+        self.process.kill()
         self.process.wait()
+        for pid in self.tree():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         eventually(lambda: not self.tree(), "every process of the server has ended")
 
 
@@ -168,7 +178,7 @@ def processes() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
 
 
-def process_fields(pid: int) -> list[str] | None:
+def process_fields(pid: int | str) -> list[str] | None:
     """The fields of /proc/PID/stat from the state on (proc(5)): state, parent, group, session ..."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -176,20 +186,19 @@ def process_fields(pid: int) -> list[str] | None:
         return None
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a thread of the process is left. Its first one may be a zombie while others still hold its sockets."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    fields = [process_fields(f"{pid}/task/{thread}") for thread in threads]
+    return any(field is not None and field[0] not in "ZX" for field in fields)
+
+
 def alive_in_session(pid: int, session: int) -> bool:
     fields = process_fields(pid)
     return fields is not None and int(fields[3]) == session and is_alive(pid)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether any thread of the process lives: until the last has ended it holds its sockets, though the first is a zombie."""
-    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
-        try:
-            if task.read_text().rpartition(")")[2].split()[0] not in "ZX":
-                return True
-        except OSError:
-            pass
-    return False
 
 
 def children(parent: int) -> list[int]:

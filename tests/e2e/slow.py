@@ -6,6 +6,7 @@ another one so that honest clients are measured without waiting for the slow one
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import select
@@ -32,10 +33,12 @@ STEPS = 500
 
 
 class Slow:
-    """One slow client. `end` is how the server ended it: "" not yet, a status, "closed" without a word, or "reset"."""
+    """One slow client. `end` is how the server ended it: "" not yet, a status, "closed" without a word, or "reset"; `age` how many
+    seconds after it came."""
 
     def __init__(self, kind: str, address: tuple) -> None:
         self.kind = kind
+        self.began, self.age = time.monotonic(), math.inf
         self.socket = socket.socket()
         if kind == "reader":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -90,6 +93,7 @@ class Slow:
     def finish(self, how: str) -> None:
         status = self.answer[9:12].decode()
         self.end = f"{status} {how}" if status else how
+        self.age = time.monotonic() - self.began
         self.socket.close()
 
 
@@ -116,8 +120,8 @@ class SlowClients:
         assert self.pipe.poll(within), f"the slow clients did not report within {within:g} s"
         return self.pipe.recv()
 
-    def held(self) -> int:
-        """How many of them the server has not ended yet."""
+    def held(self) -> tuple[int, float]:
+        """How many of them the server has not ended yet, and the age of the youngest that it has."""
         self.pipe.send("held")
         return self.report(60)
 
@@ -151,7 +155,7 @@ def play(pipe: Pipe, address: tuple, kinds: list[str], count: int, turn: float, 
         if pipe.poll():
             asked = pipe.recv()
             if asked == "held":
-                pipe.send(sum(not client.end for client in crowd))
+                pipe.send((sum(not client.end for client in crowd), min(client.age for client in crowd)))
             else:
                 deadline = time.monotonic() + asked
         if deadline and (time.monotonic() > deadline or all(client.end for client in crowd)):

@@ -143,6 +143,7 @@ def test_a_worker_all_of_whose_threads_hang_leaves_new_clients_to_another(serve,
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_while_every_thread_hangs_deadlines_go_on_and_the_queue_has_an_end(serve, gate, threads):
+    seconds = "4"  # long enough for a client to do in time what it has to do next
     server = serve(
         """
         def application(environ, start_response):
@@ -152,8 +153,8 @@ def test_while_every_thread_hangs_deadlines_go_on_and_the_queue_has_an_end(serve
             start_response("200 OK", [])
             return [environ["PATH_INFO"].encode()]
         """,
-        *("--threads", str(threads), "--limit-queue", "2", "--queue-timeout", "1"),
-        *("--head-timeout", "1", "--body-timeout", "1", "--keep-alive", "1"),
+        *("--threads", str(threads), "--limit-queue", "2", "--queue-timeout", seconds),
+        *("--head-timeout", seconds, "--body-timeout", seconds, "--keep-alive", seconds),
     )
     with ExitStack() as stack:
         hanging = [stack.enter_context(server.connect()) for _ in range(threads)]

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from server import command
-from vitals import cpu_seconds, descriptors, worker
+from vitals import cpu_seconds, descriptors, spooled, worker
 from waiting import eventually
 from wire import Connection, Response, request
 
@@ -142,6 +142,7 @@ def test_a_body_that_fills_the_disk_is_refused_and_the_next_is_served(small_disk
             connection.finish_sending()
             connection.assert_ended()
         pid = pid or worker(small_disk)
+        eventually(lambda: not spooled(pid), "the disk is given back")
     assert worker(small_disk) == pid, "the worker has been replaced"
     small_disk.wait_for_log("spool")
 
@@ -162,12 +163,14 @@ def test_bodies_that_fill_the_disk_together_give_it_back(serve, monkeypatch, tmp
         for connection in slow:
             connection.send(request("POST", "/", (("Content-Length", str(2 * MIB)),)) + bytes(MIB + MIB // 8))
         eventually(lambda: descriptors(pid) == before + 6, "three connections with a file each")
+        eventually(lambda: sum(spooled(pid)) > 3 * MIB, "so much in the files that another body finds no place")
         with server.connect() as late:
             assert upload(late, 2 * MIB).status == 503
         assert other.request("POST", "/", (), bytes(1000)).body == b"/ 1000"
         slow.pop().reset()
         eventually(lambda: descriptors(pid) == before + 4, "one of them has gone")
         assert server.request("POST", "/", (), bytes(MIB)).body == b"/ %d" % MIB
+        eventually(lambda: descriptors(pid) == before + 4, "this one has gone too, with its file")
         for connection in slow[:1]:
             connection.send(bytes(2 * MIB - MIB - MIB // 8))
             assert connection.response().body == b"/ %d" % (2 * MIB)
@@ -211,6 +214,7 @@ def test_a_response_that_finds_the_disk_full_waits_for_its_client(serve, monkeyp
             bytes([number]) * MIB for number in range(32)
         ]
         slow.assert_open()
+        eventually(lambda: not spooled(worker(server)), "the disk is given back")
         assert server.request("POST", "/", (), bytes(3 * MIB)).body == b"%d" % (3 * MIB)
 
 

@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from server import command, environment, free_port
-from waiting import eventually
+from waiting import DEADLINE, eventually
 
 HELLO = """
     def application(environ, start_response):
@@ -73,10 +74,24 @@ def test_an_application_that_cannot_be_loaded(serve, name, workers):
         assert len(re.findall("Traceback", message)) <= 1
 
 
-def test_a_failed_import_ends_the_start_though_a_thread_of_it_would_run_for_ever(serve):
-    """An operator waits for the prompt; Python itself would wait for the thread."""
-    code, message = end(serve("import threading\nthreading.Thread(target=threading.Event().wait).start()\nraise ValueError"))
-    assert code == APPLICATION and "ValueError" in message
+def test_an_import_that_fails_ends_the_server_at_once(serve, tmp_path):
+    """No other worker is tried in its place, nor is one waited for that is importing still."""
+    os.mkfifo(tmp_path / "never-opened")
+    server = serve(
+        """
+        open("loads", "a").write("x")
+        try:
+            open("first", "x")
+        except FileExistsError:
+            open("never-opened").read()
+        raise ValueError
+        """,
+        "--workers",
+        "2",
+    )
+    code, _ = end(server)
+    assert code == APPLICATION
+    assert len(server.note("loads")) <= 2
 
 
 def test_the_traceback_of_the_application_has_no_frames_of_the_server(serve):
@@ -86,11 +101,14 @@ def test_the_traceback_of_the_application_has_no_frames_of_the_server(serve):
 
 def test_os_exit_at_import_is_no_endless_loop(serve):
     """A worker that dies in the import is retried with back-off or ends the server; in no case is it forked at full speed."""
+    began = time.monotonic()
     server = serve("import os\nopen('loads', 'a').write('x')\nos._exit(9)")
-    eventually(lambda: server.note("loads"), "the application is imported")
+    eventually(lambda: len(server.note("loads")) >= 4 or server.process.poll() is not None, "the import is tried again")
     server.signal(signal.SIGTERM)
     server.wait()
-    assert len(server.note("loads")) <= 5
+    # A tenth of a second before the second try, and twice as long before each further one.
+    pauses = 0.1 * (2 ** (len(server.note("loads")) - 1) - 1)
+    assert pauses <= time.monotonic() - began
     assert server.tree() == []
 
 
@@ -221,7 +239,7 @@ def run(*arguments):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
     )
 
 

@@ -12,6 +12,7 @@ import threading
 import pytest
 import requests
 from server import EXAMPLES
+from waiting import DEADLINE
 
 #: The application of the module and the name that X_APPLICATION gives, checked at every call by wsgiref.validate.
 #:
@@ -98,7 +99,7 @@ def test_requests_over_keep_alive(example, spec):
 @pytest.mark.parametrize("spec", ["flask_app:app", "falcon_app:app", "bottle_app:app"])
 def test_http_client_over_one_connection(example, spec):
     server = example(spec)
-    connection = http.client.HTTPConnection(*server.address, timeout=15)
+    connection = http.client.HTTPConnection(*server.address, timeout=DEADLINE)
     connection.connect()
     socket = connection.sock
     for number in range(20):

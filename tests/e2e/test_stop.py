@@ -8,10 +8,14 @@ from server import children, free_port
 from waiting import eventually
 from wire import is_refused, request
 
-#: /block waits before the gate; what is registered with atexit leaves a note.
+#: What a worker says when it has been told to stop. Until then it serves on, whatever the supervisor knows.
+STOPPING = "stopping: requests in flight"
+
+#: /block waits before the gate; each worker notes that it has loaded it, and at its end that it has run what is registered with atexit.
 APPLICATION = """
     import atexit, os
     atexit.register(lambda: open("atexit", "a").write("x"))
+    open("loaded", "a").write("x")
     def application(environ, start_response):
         path = environ["PATH_INFO"]
         open("begun", "a").write(path[1:2])
@@ -73,7 +77,7 @@ def test_term_finishes_a_request_whose_body_is_on_its_way(serve):
         connection.send(request("POST", "/upload", (("Expect", "100-continue"), ("Content-Length", "4"))))
         assert connection.response().status == 100
         server.signal(signal.SIGTERM)
-        server.wait_for_log("stopping")
+        server.wait_for_log(STOPPING)
         connection.send(b"body")
         assert connection.response().status == 200
         connection.assert_ended()
@@ -90,13 +94,14 @@ def test_term_delivers_what_a_slow_reader_has_not_taken(serve):
         slow.send(request())
         slow.head()
         server.signal(signal.SIGTERM)
-        server.wait_for_log("stopping")
+        server.wait_for_log(STOPPING)
         assert len(slow._exactly(8 << 20)) == 8 << 20
     assert server.wait() == 0
 
 
 def test_term_on_an_idle_server_ends_it_with_0(serve):
     server = serve(APPLICATION, "--workers", "2", "--threads", "2")
+    server.wait_for_note("loaded", "xx")
     with server.connect() as idle:
         idle.request()
         server.signal(signal.SIGTERM)
@@ -154,7 +159,7 @@ def test_a_signal_to_the_whole_group_is_one_signal(serve, gate):
         connection.send(request("GET", "/block"))
         server.wait_for_note("begun", "b")
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait_for_log("stopping")
+        server.wait_for_log(STOPPING)
         gate.open()
         assert connection.response().status == 200
     assert server.wait() == 0
@@ -172,7 +177,7 @@ def test_a_worker_whose_supervisor_dies_acts_as_on_term(blocked, gate):
 
 def test_workers_go_when_their_supervisor_is_killed(serve):
     server = serve(APPLICATION, "--workers", "2")
-    server.get()
+    server.wait_for_note("loaded", "xx")
     assert len(children(server.pid)) == 2
     os.kill(server.pid, signal.SIGKILL)
     server.wait()

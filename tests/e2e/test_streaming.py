@@ -96,9 +96,10 @@ def test_a_client_that_vanishes_ends_the_response_once(serve, gate, path, leave)
 
 
 def test_a_client_that_vanishes_before_the_first_block_ends_the_response_once(serve, gate):
-    server = serve(VANISHING.replace('yield b"first"', "pass"))
+    server = serve(VANISHING.replace('yield b"first"', 'open("begun", "w").write("x")'))
     connection = server.connect()
     connection.send(request())
+    server.wait_for_note("begun", "x")
     connection.reset()
     gate.open()
     server.wait_for_note("closed", "x")

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from server import EXAMPLES
-from vitals import memory, page_faults, worker
+from vitals import memory, page_faults, spooled, worker
 from waiting import eventually
 from wire import request
 
@@ -249,9 +249,9 @@ def test_a_stream_gives_its_file_back_when_its_client_has_caught_up(serve, gate)
         connection.send(request())
         connection.head()
         server.wait_for_note("made", "x")
-        assert spooled(server)
+        assert spooled(worker(server))
         receive(connection, 64 << 20)
-        eventually(lambda: not spooled(server), "the file is given back, while the response goes on")
+        eventually(lambda: not spooled(worker(server)), "the file is given back, while the response goes on")
         gate.open()
         assert connection._exactly(1) == b"x"
 
@@ -264,21 +264,7 @@ def test_an_upload_that_is_given_up_leaves_nothing(transfer, tmp_path):
     connection.reset()
     assert server.get("/download?bytes=5").body == BLOCK[:5]
     assert list((tmp_path / "spool").iterdir()) == []
-    eventually(lambda: not spooled(server), "the spooled part is given back")
-
-
-def spooled(server):
-    """Descriptors of unlinked files that the server's processes hold."""
-    found = []
-    for pid in server.tree():
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                target = os.readlink(f"/proc/{pid}/fd/{fd}")
-            except OSError:
-                continue
-            if "(deleted)" in target and "memfd" not in target:
-                found.append(target)
-    return found
+    eventually(lambda: not any(map(spooled, server.tree())), "the spooled part is given back")
 
 
 def test_a_spool_that_cannot_take_the_upload_refuses_it(serve, tmp_path):

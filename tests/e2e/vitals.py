@@ -35,16 +35,27 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def seconds_without_processor(pids: list[int]) -> float:
-    """How long threads of these processes could have run and other programs did, where the kernel tells (schedstat)."""
-    waited = 0
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            try:
-                waited += int(task.read_text().split()[1])
-            except OSError:
-                pass
-    return waited / 1e9
+def scheduled_seconds(thread: str) -> float:
+    """How long a thread (PID/task/TID) ran, or was ready to and waited for a processor. 0 where the kernel keeps no such account."""
+    try:
+        ran, waited, _ = Path(f"/proc/{thread}/schedstat").read_text().split()
+    except OSError:
+        return 0.0
+    return (int(ran) + int(waited)) / 1e9
+
+
+def spooled(pid: int) -> list[int]:
+    """The sizes of the files without a name that it has open."""
+    sizes = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{fd}"
+        try:
+            target, size = os.readlink(path), os.stat(path).st_size
+        except OSError:
+            continue  # closed meanwhile
+        if "(deleted)" in target and "memfd" not in target:
+            sizes.append(size)
+    return sizes
 
 
 def page_faults(pid: int) -> int:

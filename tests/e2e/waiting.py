@@ -10,8 +10,9 @@ from typing import Callable, TypeVar
 
 Result = TypeVar("Result")
 
-#: Seconds after which something that should have happened counts as missing. Long, since a test that passes never waits it out.
-DEADLINE = 15.0
+#: Seconds after which something that should have happened counts as missing. Long, since a test that passes never waits it out;
+#: but less than the server's own deadlines (30 s and more), so that what only one of them brings about is missing too.
+DEADLINE = 25.0
 
 
 def eventually(condition: Callable[[], Result], what: str, within: float = DEADLINE) -> Result:

@@ -8,12 +8,14 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
+from waiting import DEADLINE
+
 STATUS_LINE = re.compile(rb"(HTTP/1\.1) ([1-5][0-9]{2}) ([\t \x21-\x7e\x80-\xff]*)")
 FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t \x21-\x7e\x80-\xff]*?)[ \t]*")
 CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 #: Seconds without a byte after which the server counts as silent.
-PATIENCE = 15.0
+PATIENCE = DEADLINE
 
 
 class Malformed(Exception):

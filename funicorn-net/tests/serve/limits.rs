@@ -3,7 +3,6 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use funicorn_http::{BodyLength, Request, ResponseHead, ResponseWriter, Service};
@@ -80,15 +79,19 @@ fn a_chunked_body_of_tiny_chunks_is_late_too() {
     }
 }
 
+fn assert_cut(stream: &mut TcpStream) {
+    let error = stream.read(&mut [0; 10]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
 #[test]
 fn a_request_that_is_not_answered_in_time_is_cut_while_the_call_goes_on() {
     let (service, entered, go) = gate();
-    let server = Running::new(service, |config| config.deadlines.request = Some(Duration::from_millis(500)));
+    let server = Running::new(service, |config| config.deadlines.request = Some(Duration::from_secs(2)));
     let mut stream = server.connect();
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     entered.recv().unwrap();
-    let error = stream.read(&mut [0; 10]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_cut(&mut stream);
     go.send(()).unwrap();
     let answer = server.exchange(b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_eq!(body(&answer), "/next Some(0)\n");
@@ -99,7 +102,7 @@ fn a_request_that_was_answered_in_time_is_not_cut_later() {
     let (service, entered, go) = gate();
     let server = Running::new(service, |config| {
         config.threads = 2;
-        config.deadlines.request = Some(Duration::from_secs(1));
+        config.deadlines.request = Some(Duration::from_secs(4));
     });
     let mut stream = server.connect();
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -108,8 +111,12 @@ fn a_request_that_was_answered_in_time_is_not_cut_later() {
     server.exchange(b"GET /other HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     go.send(()).unwrap();
     assert!(stream.read(&mut [0; 1000]).unwrap() > 0);
-    stream.set_read_timeout(Some(Duration::from_millis(2500))).unwrap();
-    assert_eq!(stream.read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    // When one that came later is cut, the time of the first has passed.
+    let mut later = server.connect();
+    later.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    entered.recv().unwrap();
+    assert_cut(&mut later);
+    go.send(()).unwrap();
     stream.write_all(b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -295,15 +302,23 @@ fn without_a_disk_the_call_waits_for_its_client() {
     is_done.recv().unwrap();
 }
 
-/// Keeps something with the header lines of each request and tells of it.
-struct Keeper(SyncSender<Weak<()>>);
+/// Keeps something with the header lines of each request, which tells when it is let go of.
+struct Keeper(SyncSender<bool>);
+
+/// Whether it stays with its lines: those that are repeated have something already.
+struct Kept(SyncSender<bool>, bool);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Self(let_go, stays) = self;
+        let_go.send(*stays).unwrap();
+    }
+}
 
 impl Service for Keeper {
     fn call(&self, request: Request, response: ResponseWriter) {
-        let kept = Arc::new(());
-        self.0.send(Arc::downgrade(&kept)).unwrap();
-        request.head.headers().keep(kept);
         let is_repeated = request.head.headers().is_repeated();
+        request.head.headers().keep(Kept(self.0.clone(), !is_repeated));
         drop(request);
         respond(response, if is_repeated { b"repeated" } else { b"new" });
     }
@@ -311,24 +326,23 @@ impl Service for Keeper {
 
 #[test]
 fn a_connection_that_rests_forgets_the_lines_of_its_last_request() {
-    let (tell, kept) = sync_channel(10);
+    let (tell, let_go) = sync_channel(10);
     let server = Running::new(Keeper(tell), |_| {});
     let mut stream = server.connect();
-    let mut is_repeated = || {
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut ask = |requests: usize, expected: &str| {
+        stream.write_all(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(requests)).unwrap();
         let mut answer = Vec::new();
-        while !answer.ends_with(b"new") && !answer.ends_with(b"repeated") {
+        while !answer.ends_with(expected.as_bytes()) {
             let mut byte = [0];
             stream.read_exact(&mut byte).unwrap();
             answer.extend(byte);
         }
-        answer.ends_with(b"repeated")
+        answer.windows(8).any(|window| window == b"repeated")
     };
-    assert_eq!((is_repeated(), is_repeated()), (false, true));
-    let kept = kept.recv().unwrap();
-    // At the latest when the connection is closed, and then it repeats nothing.
-    while kept.upgrade().is_some() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(!is_repeated());
+    // The second comes with the first, so that there is no rest between them.
+    assert!(ask(2, "repeated"));
+    assert!(!let_go.recv().unwrap(), "what the second request brought finds a place that is taken");
+    // Without another request; and then there is nothing that could be repeated.
+    assert!(let_go.recv().unwrap());
+    assert!(!ask(1, "new"));
 }

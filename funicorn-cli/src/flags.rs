@@ -135,6 +135,11 @@ pub struct Flags {
     #[arg(value_parser = parse::<AccessLogTarget>)]
     pub access_logfile: Option<AccessLogTarget>,
 
+    /// Where everything else is logged: - (standard error), and nowhere else.
+    #[arg(long, visible_alias = "log-file", value_name = "-", help_heading = "Logging")]
+    #[arg(value_parser = parse_error_log)]
+    pub(crate) error_logfile: Option<()>,
+
     /// What to log on standard error: error, warning, info, debug or trace (the way of each request through the
     /// layers), and what is graver.
     #[arg(long, value_name = "LEVEL", default_value = "info", ignore_case = true, help_heading = "Logging")]
@@ -172,6 +177,12 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     duration
         .filter(|&duration| duration <= longest)
         .ok_or_else(|| "write a number of seconds, for example 30".to_owned())
+}
+
+/// Many command lines made for gunicorn say what holds anyway.
+fn parse_error_log(text: &str) -> Result<(), String> {
+    let sentence = "the log goes to standard error; append it to a file with 2>>FILE";
+    if text == "-" { Ok(()) } else { Err(sentence.to_owned()) }
 }
 
 /// An octal number, in gunicorn's spellings: `007`, `0o7`; also `0x7`, and a decimal one without a zero in front.

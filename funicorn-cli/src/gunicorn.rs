@@ -9,7 +9,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Error};
 
 /// Flags that mean the same for an operator, and what to do without them.
-const FLAGS: [(&[&str], &str); 28] = [
+const FLAGS: [(&[&str], &str); 27] = [
     (
         &["-c", "--config", "--check-config", "--print-config"],
         "there is no configuration file yet; give its settings as flags, which `funicorn --help` lists",
@@ -54,7 +54,6 @@ const FLAGS: [(&[&str], &str); 28] = [
         &["--access-logformat", "--access-log-format"],
         "the access log has gunicorn's default format; leave it out",
     ),
-    (&["--error-logfile", "--log-file"], "the log goes to standard error; append it to a file with 2>>FILE"),
     (
         &[
             "--log-syslog",

@@ -73,7 +73,7 @@ impl FromStr for BindAddress {
     type Err = ParseAddressError;
 
     /// Reads `HOST:PORT`, `:PORT` (every IPv4 address), `[IPV6]:PORT`, `unix:PATH` or `fd://N`. As in gunicorn, `unix://PATH` is
-    /// `unix:PATH`.
+    /// `unix:PATH`, and `tcp://HOST:PORT` is `HOST:PORT`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("unix:") {
             return parse_unix(path.strip_prefix("//").unwrap_or(path));
@@ -81,6 +81,7 @@ impl FromStr for BindAddress {
         if let Some(number) = text.strip_prefix("fd://") {
             return parse_fd(number).ok_or_else(|| ParseAddressError::Fd(number.to_owned()));
         }
+        let text = text.strip_prefix("tcp://").unwrap_or(text);
         let (host, port) = text.rsplit_once(':').ok_or_else(|| ParseAddressError::NoPort(text.to_owned()))?;
         let host = parse_host(host)?;
         let port = parse_port(port).ok_or_else(|| ParseAddressError::Port(port.to_owned()))?;
@@ -185,6 +186,14 @@ mod tests {
     #[test]
     fn no_host_means_every_ipv4_address() {
         assert_eq!(":8000".parse(), Ok(tcp("0.0.0.0", 8000)));
+        assert_eq!("tcp://:8000".parse(), Ok(tcp("0.0.0.0", 8000)));
+    }
+
+    #[test]
+    fn tcp_may_have_a_scheme() {
+        assert_eq!("tcp://127.0.0.1:80".parse(), Ok(tcp("127.0.0.1", 80)));
+        assert_eq!("tcp://[::1]:80".parse(), Ok(tcp("::1", 80)));
+        assert_eq!("tcp://80".parse::<BindAddress>(), Err(ParseAddressError::NoPort("80".into())));
     }
 
     #[test]

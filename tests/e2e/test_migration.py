@@ -82,6 +82,16 @@ def test_the_last_of_a_repeated_flag_counts(serve):
     assert len(server.tree()) == 2
 
 
+@pytest.mark.parametrize("flag", ["--log-file", "--error-logfile"])
+def test_a_log_on_standard_error_may_be_asked_for_and_another_gets_a_sentence(serve, flag):
+    server = serve(HELLO, flag, "-")
+    assert server.get().status == 200
+    server.wait_for_log("is ready")
+    refused = serve(None, flag, "error.log")
+    assert refused.wait() == 2
+    assert "the log goes to standard error; append it to a file with 2>>FILE" in refused.stderr
+
+
 @pytest.mark.parametrize("flag", ["-v", "-V", "--version"])
 def test_the_version_is_told(serve, flag):
     server = serve(HELLO, flag)

@@ -32,6 +32,7 @@ const FROM_BESIDE: &str = "the virtual environment that this program is installe
 const FROM_CONDA: &str = "CONDA_PREFIX";
 const FROM_PATH: &str = "the python on PATH";
 const FROM_BUILD: &str = "the Python of the build";
+const FROM_HERE: &str = "not active";
 
 /// The `python` whose environment an interpreter has, and what chose it. Displayed as the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub(crate) struct Surroundings {
     pub(crate) conda_prefix: Option<PathBuf>,
     pub(crate) build_python: Option<PathBuf>,
     pub(crate) search_path: Vec<PathBuf>,
+    /// Where a virtual environment may lie that somebody has forgotten to activate.
+    pub(crate) directory: Option<PathBuf>,
     /// Whether the library that this program is linked with brings its extension modules itself.
     pub(crate) has_modules: bool,
 }
@@ -79,6 +82,7 @@ impl Surroundings {
             search_path: env::var_os("PATH")
                 .map(|path| env::split_paths(&path).collect())
                 .unwrap_or_default(),
+            directory: env::current_dir().ok(),
             has_modules: crate::interpreter::is_built_in(installation::LANDMARK),
         }
     }
@@ -126,10 +130,13 @@ impl Surroundings {
         let named = named.into_iter().filter_map(|(python, origin)| Some((self.resolve(python?), origin)));
         let named = named.map(|(executable, origin)| PythonChoice { executable, origin });
         let build = self.build_python.iter().map(|python| choice(python.clone(), FROM_BUILD));
+        let here = self.directory.iter().flat_map(|here| [".venv", "venv"].map(|name| here.join(name)));
+        let here = here.filter(|root| root.join("pyvenv.cfg").is_file());
+        let here = here.map(|root| choice(root.join("bin/python"), FROM_HERE));
         let directory = |python: &Path| python.parent().map(|parent| fs::canonicalize(parent).ok());
         let mut seen = vec![directory(used)];
         let mut others = Vec::new();
-        for other in named.chain(self.around()).chain(build) {
+        for other in named.chain(self.around()).chain(here).chain(build) {
             let place = directory(&other.executable);
             if is_file(&other.executable) && !seen.contains(&place) {
                 let reason = self.fitness(&other.executable).err().map(|unfit| format!(", which {unfit}"));

@@ -91,6 +91,13 @@ def test_a_module_that_is_missing_may_be_in_an_environment_that_was_not_looked_a
     assert f"{environment}/bin/python (CONDA_PREFIX)" in message
 
 
+def test_a_virtual_environment_that_nobody_has_activated_is_named(serve, environment, tmp_path):
+    environment.rename(tmp_path / ".venv")
+    code, message = end(serve(NEEDY))
+    assert code == APPLICATION
+    assert f"{tmp_path}/.venv/bin/python (not active)" in message
+
+
 WHERE = """
     import os, sys
     def application(environ, start_response):

@@ -66,6 +66,7 @@ fn the_order_is_asked_variable_active_beside_conda_path_build() {
         conda_prefix: Some(scratch.installation("conda", SERIES)),
         build_python: Some(python("build")),
         search_path: vec![scratch.installation("path", SERIES).join("bin")],
+        directory: None,
         has_modules: false,
     };
     let asked = surroundings.choose(Some(&python("asked"))).unwrap();
@@ -157,6 +158,20 @@ fn the_environments_that_were_not_looked_at_are_named_once_each() {
     };
     let others = surroundings.others(&used.join("bin/python"));
     assert!(others.len() == 1 && others[0].ends_with("(CONDA_PREFIX)"), "{others:?}");
+}
+
+#[test]
+fn a_virtual_environment_that_nobody_has_activated_is_named_and_not_used() {
+    let scratch = Scratch::new("here");
+    let forgotten = scratch.environment(".venv", &format!("version = {SERIES}.1")).join("bin/python");
+    let build_python = Some(scratch.installation("build", SERIES).join("bin/python"));
+    let directory = Some(scratch.0.clone());
+    let surroundings =
+        Surroundings { directory, build_python: build_python.clone(), ..Surroundings::default() };
+    let choice = surroundings.choose(None).unwrap();
+    assert_eq!(Some(&choice.executable), build_python.as_ref());
+    let others = surroundings.others(&choice.executable);
+    assert!(others[0].starts_with(&format!("{} (not active", forgotten.display())), "{others:?}");
 }
 
 #[test]

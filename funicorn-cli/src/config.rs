@@ -1,9 +1,7 @@
 //! What is the server to do? The meaning of the flags, checked as far as that goes without serving.
 
-use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use log::LevelFilter;
 
 use crate::flags::Flags;
 use crate::limit_flags::flag_of;
+use crate::paths::{default_spool_dir, split_dirs};
 use crate::{AccessLogTarget, Exit, gunicorn};
 
 /// Everything that can be set.
@@ -164,41 +163,6 @@ impl Config {
         })
     }
 
-    /// Makes relative paths absolute, for an application may change the directory. To be called where they are meant from.
-    ///
-    /// # Errors
-    /// When there is no working directory.
-    pub(crate) fn fix_paths(&mut self) -> Result<(), ConfigError> {
-        let fixed = std::path::absolute(&self.spool_dir);
-        self.spool_dir = fixed.map_err(|error| ConfigError::SpoolDir(self.spool_dir.clone(), error))?;
-        for entry in &mut self.pythonpath {
-            // Where there is no directory any more, the import says so.
-            *entry = std::path::absolute(&*entry).unwrap_or_else(|_| entry.clone());
-        }
-        Ok(())
-    }
-
-    /// Looks at the spool directory before the first upload does.
-    pub(crate) fn check_spool_dir(&self) -> Result<(), ConfigError> {
-        let check = || {
-            if !fs::metadata(&self.spool_dir)?.is_dir() {
-                return Err(io::ErrorKind::NotADirectory.into());
-            }
-            Ok(rustix::fs::access(
-                &self.spool_dir,
-                rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-            )?)
-        };
-        check().map_err(|error| ConfigError::SpoolDir(self.spool_dir.clone(), error))?;
-        if is_memory(&self.spool_dir) {
-            let dir = self.spool_dir.display();
-            log::warn!(
-                "{dir} is in memory (tmpfs), so large bodies that wait there will be too; set --spool-dir to a directory on a disk"
-            );
-        }
-        Ok(())
-    }
-
     pub(crate) fn supervisor(&self) -> SupervisorConfig {
         let mut config = SupervisorConfig::default();
         config.workers = self.workers;
@@ -243,29 +207,6 @@ impl Config {
         config.server_software = concat!("funicorn/", env!("CARGO_PKG_VERSION")).to_owned();
         config
     }
-}
-
-/// `$TMPDIR` is somebody's decision; otherwise `/var/tmp`, which is on a disk where `/tmp` is often memory
-/// (a spooled body would be memory again); `/tmp` where there is nothing else.
-fn default_spool_dir() -> PathBuf {
-    let var_tmp = Path::new("/var/tmp");
-    let is_usable = || rustix::fs::access(var_tmp, rustix::fs::Access::WRITE_OK).is_ok();
-    match std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()) {
-        Some(dir) => dir.into(),
-        None if is_usable() => var_tmp.to_owned(),
-        None => "/tmp".into(),
-    }
-}
-
-/// The shell's way to write directories, and gunicorn's.
-fn split_dirs(dirs: &OsStr) -> impl Iterator<Item = PathBuf> {
-    let parts = dirs.as_bytes().split(|byte| b":,".contains(byte));
-    parts.map(|dir| OsStr::from_bytes(dir).into())
-}
-
-fn is_memory(dir: &Path) -> bool {
-    const TMPFS: u64 = 0x0102_1994;
-    rustix::fs::statfs(dir).is_ok_and(|status| status.f_type as u64 == TMPFS)
 }
 
 /// As Python sets it for a console script: the program with its path, then the arguments as they were typed.
@@ -401,16 +342,6 @@ mod tests {
     fn help_and_version_are_no_failure() {
         for args in ["--help", "-h", "--version", "-V"] {
             assert_eq!(config(args).unwrap_err().exit_code(), 0, "{args}");
-        }
-    }
-
-    #[test]
-    fn a_spool_dir_must_be_a_directory_that_can_be_written() {
-        let mut config = config("app").unwrap();
-        config.check_spool_dir().unwrap();
-        for path in ["/no/such/dir", "/etc/passwd"] {
-            config.spool_dir = path.into();
-            assert!(matches!(config.check_spool_dir(), Err(ConfigError::SpoolDir(..))), "{path}");
         }
     }
 }

@@ -23,6 +23,7 @@ mod funicorn;
 mod gunicorn;
 mod limit_flags;
 pub mod logging;
+mod paths;
 mod size;
 pub mod version;
 

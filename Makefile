@@ -1,18 +1,20 @@
 # Two commands are enough: `make run` serves the example, `make test` runs every test. Both do all set-up themselves.
-# PYTHON=/path/to/python3.X picks the interpreter to build for; PORT is where `make run` listens.
+# PYTHON=/path/to/python3.X picks the interpreter to build for; PORT is where `make run` listens, ROUNDS how often `make e2e-busy`
+# runs its tests.
 
 PYTHON ?= python3
 PORT ?= 8000
-export PYTHON PORT
+ROUNDS ?= 20
+export PYTHON PORT ROUNDS
 
-.PHONY: help run test check e2e busy fuzz model faults bench layers instructions format clean
+.PHONY: help run test check e2e e2e-busy fuzz model faults bench layers instructions format clean
 
 help:
 	@echo 'make run      build Funicorn and serve examples/flask_app.py on port $(PORT)'
 	@echo 'make test     run every test: format, lints, docs, Rust tests, packages, end to end'
 	@echo 'make check    the same without the end-to-end tests'
 	@echo 'make e2e      the end-to-end tests alone; ARGS="-k keep_alive" is handed to pytest'
-	@echo 'make busy     the same twenty times (ROUNDS) while a build keeps every processor busy: no test may depend on time'
+	@echo 'make e2e-busy the same $(ROUNDS) times in a row while builds keep every processor busy'
 	@echo 'make fuzz     try a million inputs on each fuzz target, or run long property tests where there is no nightly toolchain'
 	@echo 'make model    try 10,000 schedules of the threads of a worker in each of several scenarios'
 	@echo 'make faults   hold thousands of idle, slow and vanishing clients and write the figures into docs/security.md'
@@ -34,7 +36,7 @@ check:
 e2e:
 	@scripts/test e2e
 
-busy:
+e2e-busy:
 	@scripts/busy
 
 fuzz:
